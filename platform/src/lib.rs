@@ -1,1 +1,4 @@
-//! (placeholder while the workspace is laid out)
+//! Shared infrastructure without business words: configuration, telemetry, the HTTP edge, stores and the log.
+
+pub mod http;
+pub mod telemetry;

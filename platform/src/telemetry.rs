@@ -1,0 +1,3 @@
+//! Logs, metrics and trace context.
+
+pub mod traceparent;
