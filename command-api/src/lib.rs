@@ -1,1 +1,4 @@
 //! (placeholder while the workspace is laid out)
+
+/// What this service needs from outside, as traits.
+pub mod ports;
