@@ -25,7 +25,9 @@ pub enum EventError {
     #[error("unknown event type {0}: a newer version of Tally wrote it; upgrade this node")]
     UnknownType(String),
     /// The event exists, but this version of the code knows no such shape of it.
-    #[error("unknown version {version} of event {name}: a newer version of Tally wrote it; upgrade this node")]
+    #[error(
+        "unknown version {version} of event {name}: a newer version of Tally wrote it; upgrade this node"
+    )]
     UnknownVersion {
         /// The stored name.
         name: String,
@@ -48,8 +50,7 @@ impl Event {
     /// # Errors
     /// [`EventError`]: stop and alarm.
     pub fn decode(name: &str, version: u16, data: &[u8]) -> Result<Self, EventError> {
-        let current =
-            Self::version_of(name).ok_or_else(|| EventError::UnknownType(name.to_owned()))?;
+        let current = Self::version_of(name).ok_or_else(|| EventError::UnknownType(name.to_owned()))?;
         if version == current {
             return Self::read(name, Source::Bytes(data));
         }

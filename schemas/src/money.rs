@@ -32,7 +32,9 @@ impl FromStr for Currency {
 
     fn from_str(code: &str) -> Result<Self, MoneyError> {
         iso_currency::Currency::from_code(code)
-            .filter(|currency| currency.exponent().is_some() && !currency.flags().into_iter().any(is_no_tender))
+            .filter(|currency| {
+                currency.exponent().is_some() && !currency.flags().into_iter().any(is_no_tender)
+            })
             .map(Self)
             .ok_or(MoneyError::UnknownCurrency)
     }

@@ -7,7 +7,6 @@ use std::{borrow::Cow, fmt};
 
 use crate::KeyId;
 
-
 /// Plain text under AEAD (AES-256-GCM): the associated data is the event's id and the field's name, so a
 /// sealed value cannot be moved to another event or field. Without the person's key it is noise, for ever.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]

@@ -71,7 +71,8 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(|_| de::Error::custom("expected an RFC 3339 time, for example 2025-06-27T20:00:00Z"))
+        text.parse()
+            .map_err(|_| de::Error::custom("expected an RFC 3339 time, for example 2025-06-27T20:00:00Z"))
     }
 }
 

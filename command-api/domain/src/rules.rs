@@ -16,6 +16,9 @@ pub const COMMAND_MEMORY_MS: i64 = 24 * 60 * 60 * 1_000;
 /// Messages that can still be answered: several screens, and a bound on the state.
 pub const REPLY_WINDOW: usize = 2_000;
 
+/// The longest window that a rate may have: what the state remembers of persons' acts.
+pub const MAX_WINDOW_MS: i64 = 60_000;
+
 /// So many in so long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rate {
