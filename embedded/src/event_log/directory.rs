@@ -1,0 +1,132 @@
+//! The small files of a log directory: the lock, the format, and the mark of a clean shutdown.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use uuid::Uuid;
+
+use super::error::StoreError;
+
+const LOCK_FILE: &str = "LOCK";
+const FORMAT_FILE: &str = "FORMAT";
+const CLEAN_FILE: &str = "CLEAN";
+const INDEX_DIRECTORY: &str = "index";
+/// First line of `FORMAT`. The number changes when the bytes of the log do.
+const FORMAT_LINE: &str = "tally event log 1";
+
+/// The hold on a directory; released when dropped, also by the death of the process.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock, or says that another process has it.
+    pub(crate) fn take(directory: &Path) -> Result<Self, StoreError> {
+        let path = directory.join(LOCK_FILE);
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(StoreError::io("open", &path))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(Errno::WOULDBLOCK) => Err(StoreError::Locked { path: directory.to_path_buf() }),
+            Err(errno) => Err(StoreError::io("lock", &path)(errno.into())),
+        }
+    }
+}
+
+/// The log's own id: read from `FORMAT`, or drawn and written for an empty directory.
+pub(crate) fn open_format(directory: &Path, has_segments: bool) -> Result<Uuid, StoreError> {
+    let path = directory.join(FORMAT_FILE);
+    match fs::read_to_string(&path) {
+        Ok(text) => parse_format(&text)
+            .ok_or_else(|| StoreError::Format { path, what: format!("it says {:?}", text.trim()) }),
+        Err(error) if error.kind() == ErrorKind::NotFound && !has_segments => {
+            let log_id = Uuid::new_v4();
+            write_durably(directory, FORMAT_FILE, &format!("{FORMAT_LINE}\n{log_id}\n"))?;
+            Ok(log_id)
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err(StoreError::Format { path, what: "the file is missing".to_owned() })
+        }
+        Err(error) => Err(StoreError::io("read", &path)(error)),
+    }
+}
+
+fn parse_format(text: &str) -> Option<Uuid> {
+    let mut lines = text.lines();
+    (lines.next() == Some(FORMAT_LINE)).then(|| lines.next()?.parse().ok()).flatten()
+}
+
+/// The log's end at a clean shutdown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CleanMark {
+    pub(crate) end: u64,
+}
+
+impl CleanMark {
+    /// Reads the mark; one that is not of this log, or cut off, is none.
+    pub(crate) fn read(directory: &Path, log_id: Uuid) -> Result<Option<Self>, StoreError> {
+        let path = directory.join(CLEAN_FILE);
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                let mut words = text.split_whitespace();
+                let same_log = words.next() == Some(log_id.to_string().as_str());
+                let end = words.next().and_then(|word| word.parse().ok());
+                Ok(end.filter(|_| same_log && text.ends_with('\n')).map(|end| Self { end }))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::io("read", &path)(error)),
+        }
+    }
+
+    pub(crate) fn write(self, directory: &Path, log_id: Uuid) -> Result<(), StoreError> {
+        write_durably(directory, CLEAN_FILE, &format!("{log_id} {}\n", self.end))
+    }
+
+    /// Removes the mark before the log changes again.
+    pub(crate) fn remove(directory: &Path) -> Result<(), StoreError> {
+        let path = directory.join(CLEAN_FILE);
+        match fs::remove_file(&path) {
+            Ok(()) => sync_directory(directory),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(StoreError::io("remove", &path)(error)),
+        }
+    }
+}
+
+/// Where the index lives.
+pub(crate) fn index_directory(directory: &Path) -> PathBuf {
+    directory.join(INDEX_DIRECTORY)
+}
+
+/// Throws the index away.
+pub(crate) fn remove_index(directory: &Path) -> Result<(), StoreError> {
+    let path = index_directory(directory);
+    match fs::remove_dir_all(&path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(StoreError::io("remove", &path)(error)),
+    }
+}
+
+/// Replaces a small file so that after a crash either the old or the new one is there.
+fn write_durably(directory: &Path, name: &str, text: &str) -> Result<(), StoreError> {
+    let path = directory.join(name);
+    let draft = directory.join(format!("{name}.new"));
+    let mut file = File::create(&draft).map_err(StoreError::io("create", &draft))?;
+    file.write_all(text.as_bytes()).map_err(StoreError::io("write", &draft))?;
+    file.sync_all().map_err(StoreError::io("flush", &draft))?;
+    fs::rename(&draft, &path).map_err(StoreError::io("rename", &draft))?;
+    sync_directory(directory)
+}
+
+fn sync_directory(directory: &Path) -> Result<(), StoreError> {
+    File::open(directory).and_then(|handle| handle.sync_all()).map_err(StoreError::io("flush", directory))
+}
