@@ -3,9 +3,8 @@
 //! Two adapters: [`eventstore`] speaks to EventStoreDB, KurrentDB or the embedded node; [`memory`] is
 //! deterministic, in process, and can be told to fail. Only the command handler appends domain events.
 
-pub mod eventstore;
+pub mod codec;
 pub mod memory;
-pub mod subscription;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -95,7 +94,6 @@ pub enum AppendError {
 #[derive(Debug, Error)]
 #[error("the log cannot be read")]
 pub struct ReadError(#[source] pub Cause);
-
 
 /// Which events of the whole log are wanted: those of streams with one of these prefixes.
 pub type Prefixes = &'static [&'static str];
