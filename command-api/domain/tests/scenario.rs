@@ -1,0 +1,16 @@
+//! The scenarios: given these commands, when this one, then these events or this rejection.
+
+#[path = "scenario/audience.rs"]
+mod audience;
+#[path = "scenario/chat.rs"]
+mod chat;
+#[path = "scenario/kit.rs"]
+mod kit;
+#[path = "scenario/ledger.rs"]
+mod ledger;
+#[path = "scenario/lifecycle.rs"]
+mod lifecycle;
+#[path = "scenario/properties.rs"]
+mod properties;
+#[path = "scenario/reactions.rs"]
+mod reactions;
