@@ -3,8 +3,11 @@
 pub mod amount;
 pub mod auth;
 pub mod context;
+pub mod edge;
 pub mod idempotency;
 pub mod json;
+pub mod limits;
 pub mod page;
 pub mod position;
 pub mod problem;
+pub mod server;

@@ -60,8 +60,8 @@ impl TraceContext {
 
     /// The trace's id, as 32 hexadecimal digits.
     #[must_use]
-    pub fn trace_id(&self) -> String {
-        format!("{:032x}", self.trace_id)
+    pub fn trace_id(&self) -> TraceId {
+        TraceId(self.trace_id)
     }
 
     /// The span's id, as 16 hexadecimal digits.
@@ -74,6 +74,16 @@ impl TraceContext {
     #[must_use]
     pub fn is_sampled(&self) -> bool {
         self.flags & 1 == 1
+    }
+}
+
+/// A trace's id; shown as 32 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceId(u128);
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
     }
 }
 
@@ -106,7 +116,7 @@ mod tests {
     fn a_good_header_round_trips() {
         let context = TraceContext::parse(GOOD).expect("valid");
         assert_eq!(context.to_string(), GOOD);
-        assert_eq!(context.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(context.trace_id().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
         assert!(context.is_sampled());
         let child = context.child();
         assert_eq!(child.trace_id(), context.trace_id());

@@ -1,7 +1,6 @@
 //! Where a request may carry its token.
 
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Uri, header};
 
 use super::error::TokenError;
 
@@ -16,8 +15,8 @@ const SUB_PROTOCOL: &str = "bearer";
 ///
 /// # Errors
 /// Where `Authorization` is sent and holds no bearer token.
-pub fn find_token(parts: &Parts) -> Result<Option<&str>, TokenError> {
-    let mut values = parts.headers.get_all(header::AUTHORIZATION).iter();
+pub fn find_token<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Result<Option<&'a str>, TokenError> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
     if let Some(value) = values.next() {
         if values.next().is_some() {
             return Err(TokenError::Invalid("more than one Authorization header"));
@@ -25,13 +24,13 @@ pub fn find_token(parts: &Parts) -> Result<Option<&str>, TokenError> {
         let value = value.to_str().map_err(|_| TokenError::Invalid("Authorization is no text"))?;
         return bearer(value).map(Some).ok_or(TokenError::Invalid("Authorization is no bearer token"));
     }
-    let is_socket = parts.headers.contains_key(header::SEC_WEBSOCKET_KEY)
-        || has_token(&parts.headers, header::UPGRADE, "websocket");
-    if is_socket && let Some(token) = sub_protocol_token(&parts.headers) {
+    let is_socket =
+        headers.contains_key(header::SEC_WEBSOCKET_KEY) || has_token(headers, header::UPGRADE, "websocket");
+    if is_socket && let Some(token) = sub_protocol_token(headers) {
         return Ok(Some(token));
     }
-    if is_socket || has_token(&parts.headers, header::ACCEPT, "text/event-stream") {
-        return Ok(parts.uri.query().and_then(query_token));
+    if is_socket || has_token(headers, header::ACCEPT, "text/event-stream") {
+        return Ok(uri.query().and_then(query_token));
     }
     Ok(None)
 }
@@ -75,7 +74,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let parts = request.body(()).expect("request").into_parts().0;
-        find_token(&parts).map(|token| token.map(str::to_owned))
+        find_token(&parts.headers, &parts.uri).map(|token| token.map(str::to_owned))
     }
 
     #[test]
