@@ -1,4 +1,7 @@
 //! (placeholder while the workspace is laid out)
 
+pub mod actors;
+/// The ports' implementations over the providers' wire formats.
+pub mod adapters;
 /// What this service needs from outside, as traits.
 pub mod ports;
