@@ -87,6 +87,8 @@ config! {
     shows: Shows,
     /// Addresses that clients are told.
     public: Public,
+    /// Where the other services are, when each runs alone.
+    services: Services,
 }
 
 section! {
@@ -147,6 +149,8 @@ section! {
     "event_log" EventLog {
         /// esdb:// or kurrentdb:// URL of the cluster; empty is the embedded node.
         url: ConnectionUrl = "",
+        /// Where the embedded node listens; port 0 is a free one.
+        listen: SocketAddr = "127.0.0.1:2113",
     }
 }
 
@@ -157,6 +161,8 @@ section! {
         url: ConnectionUrl = "",
         /// Connections that a process opens at most.
         connections_max: u32 = "20" in 2..=1_000,
+        /// Port of the private cluster on this machine's loopback address; 0 is a free one at each start.
+        port: u16 = "0" in 0..=65_535,
     }
 }
 
@@ -187,6 +193,10 @@ section! {
     "payments" Payments {
         /// Who takes the money.
         provider: PaymentProvider = "sandbox",
+        /// URL of the provider's API; empty is a sandbox in this process, which one machine shares.
+        url: String = "",
+        /// Secret key of the provider's API.
+        secret_key: Secret = "",
         /// Run the sandbox in production: tips and tickets then cost nothing.
         allow_sandbox_payments: bool = "false",
         /// Secret that signs the provider's callbacks.
@@ -202,7 +212,7 @@ section! {
         /// Chat messages of a moderator in a show within the window.
         chat_messages_moderator: u32 = "100" in 1..=10_000,
         /// The window of both, and how long an identical message is refused.
-        chat_window_seconds: u32 = "30" in 1..=3_600,
+        chat_window_seconds: u32 = "30" in 1..=60,
         /// Tips of a person in a show within a minute.
         tips_per_minute: u32 = "10" in 1..=10_000,
         /// Requests of a person within a second.
@@ -251,5 +261,13 @@ section! {
         rtmp_ingest_base: String = "rtmp://127.0.0.1:1935/live",
         /// Where recordings are played; the show's id is added.
         recordings_base: String = "http://127.0.0.1:8085/api/v1/recordings",
+    }
+}
+
+section! {
+    /// Where the other services are, when each runs alone.
+    "services" Services {
+        /// URL of command-api, for the sockets of a query-api that runs alone.
+        command_api_url: String = "",
     }
 }
