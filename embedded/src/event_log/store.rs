@@ -106,6 +106,11 @@ impl Store {
 
     /// Does a write. When it answers `Ok`, the events survive a power cut.
     pub async fn write(&self, command: Command) -> WriteResult {
+        self.submit(command).await?.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// Queues a write and returns where its answer will be. Writes are done in the order of their queueing.
+    pub(crate) async fn submit(&self, command: Command) -> Result<oneshot::Receiver<WriteResult>, AppendError> {
         self.check(&command)?;
         let bytes = command_bytes(&command);
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
@@ -114,7 +119,12 @@ impl Store {
         let (reply, answer) = oneshot::channel();
         let request = Request { command, reply, queued_at: Instant::now(), permit };
         queue.send(request).await.map_err(|_| closed())?;
-        answer.await.unwrap_or_else(|_| Err(closed()))
+        Ok(answer)
+    }
+
+    /// The largest append.
+    pub(crate) fn append_limit_bytes(&self) -> usize {
+        self.config.append_limit_bytes()
     }
 
     /// The same for threads outside of an async runtime.
@@ -197,10 +207,6 @@ impl Store {
         };
         self.shared.index.persist()?;
         CleanMark { end: appender.end }.write(self.shared.log.directory(), self.shared.log.log_id())
-    }
-
-    pub(crate) fn shared(&self) -> &Shared {
-        &self.shared
     }
 
     fn check(&self, command: &Command) -> Result<(), AppendError> {
