@@ -47,7 +47,7 @@ macro_rules! numbers {
     )+};
 }
 
-numbers!(u32, u64, usize);
+numbers!(u16, u32, u64, usize);
 
 impl SettingValue for bool {
     const EXPECTED: &'static str = "true or false";

@@ -35,8 +35,11 @@ const STREAMS_MAX: u32 = 256;
 const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What an HTTP/2 connection begins with; as a method no HTTP/1 request does.
-const HTTP2_PREFACE: &[u8; 3] = b"PRI";
+/// What an HTTP/2 connection begins with, and no HTTP/1 request does. All of it has to come in time.
+const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Between two looks at a preface of which only a part has come: a peek is ready at once as long as there is a part.
+const PREFACE_PAUSE: Duration = Duration::from_millis(5);
 
 /// How requests are served.
 #[derive(Debug, Clone, Copy)]
@@ -172,8 +175,7 @@ async fn is_http2(stream: &TcpStream) -> io::Result<bool> {
         if seen == first.len() {
             return Ok(true);
         }
-        // part of the preface: a peek is ready at once again, so give the rest time to come
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(PREFACE_PAUSE).await;
     }
 }
 
