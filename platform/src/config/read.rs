@@ -182,11 +182,10 @@ fn join(section: &str, key: &str, separator: &str) -> String {
 fn flatten(table: toml::Table) -> BTreeMap<String, toml::Value> {
     let mut flat = BTreeMap::new();
     for (name, value) in table {
-        match value {
-            toml::Value::Table(section) => {
-                flat.extend(section.into_iter().map(|(key, value)| (format!("{name}.{key}"), value)));
-            }
-            value => drop(flat.insert(name, value)),
+        if let toml::Value::Table(section) = value {
+            flat.extend(section.into_iter().map(|(key, value)| (format!("{name}.{key}"), value)));
+        } else {
+            flat.insert(name, value);
         }
     }
     flat

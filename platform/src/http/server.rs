@@ -26,7 +26,7 @@ use crate::shutdown::{Ended, Shutdown};
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Largest request head: a token of 8 KiB, and as much again for the rest.
-const HEAD_LENGTH_MAX: usize = 32 * 1024;
+const HEAD_LENGTH_MAX: u32 = 32 * 1024;
 
 /// Streams of one HTTP/2 connection at a time.
 const STREAMS_MAX: u32 = 256;
@@ -181,7 +181,10 @@ async fn is_http2(stream: &TcpStream) -> io::Result<bool> {
 
 fn http1_builder(header_read_timeout: Duration) -> http1::Builder {
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(header_read_timeout).max_buf_size(HEAD_LENGTH_MAX);
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_read_timeout)
+        .max_buf_size(HEAD_LENGTH_MAX as usize);
     builder
 }
 
@@ -190,7 +193,7 @@ fn http2_builder() -> http2::Builder<TokioExecutor> {
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(HEAD_LENGTH_MAX as u32)
+        .max_header_list_size(HEAD_LENGTH_MAX)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT);
     builder

@@ -94,46 +94,39 @@ fn usable(entry: Value) -> Option<VerifyKey> {
     if !is_for_signatures {
         return None;
     }
-    let (algorithm, decoding, material) = match (entry.kty.as_str(), entry.crv.as_deref()) {
-        ("RSA", None) => rsa(entry.n?, entry.e?)?,
+    let (name, algorithm, decoding, material) = match (entry.kty.as_str(), entry.crv.as_deref()) {
+        ("RSA", None) => {
+            let (decoding, material) = rsa(&entry.n?, &entry.e?)?;
+            ("RS256", Algorithm::RS256, decoding, material)
+        }
         ("EC", Some("P-256")) => {
             let (x, y) = (fixed(&entry.x?)?, fixed(&entry.y?)?);
             let point = [&[4_u8][..], &x, &y].concat();
-            (Algorithm::ES256, DecodingKey::from_ec_der(&point), point)
+            ("ES256", Algorithm::ES256, DecodingKey::from_ec_der(&point), point)
         }
         ("OKP", Some("Ed25519")) => {
             let x = fixed(&entry.x?)?;
-            (Algorithm::EdDSA, DecodingKey::from_ed_der(&x), x.to_vec())
+            ("EdDSA", Algorithm::EdDSA, DecodingKey::from_ed_der(&x), x.to_vec())
         }
         _ => return None,
     };
     // a key is for its own algorithm and no other; where it names none, for the one that its type implies
-    let named = entry.alg.as_deref().is_none_or(|name| name == algorithm_name(algorithm));
-    named.then(|| VerifyKey {
-        fingerprint: fingerprint(entry.kid.as_deref(), &material),
-        kid: entry.kid,
-        algorithm,
-        decoding,
-    })
+    if entry.alg.as_deref().is_some_and(|alg| alg != name) {
+        return None;
+    }
+    let fingerprint = fingerprint(entry.kid.as_deref(), &material);
+    Some(VerifyKey { kid: entry.kid, algorithm, decoding, fingerprint })
 }
 
-fn rsa(n: String, e: String) -> Option<(Algorithm, DecodingKey, Vec<u8>)> {
-    let modulus = decode(&n)?;
+fn rsa(n: &str, e: &str) -> Option<(DecodingKey, Vec<u8>)> {
+    let modulus = decode(n)?;
     let length = modulus.iter().skip_while(|byte| **byte == 0).count();
     if !(RSA_MODULUS_LENGTH_MIN..=RSA_MODULUS_LENGTH_MAX).contains(&length) {
         return None;
     }
-    let exponent = decode(&e).filter(|exponent| !exponent.is_empty())?;
+    let exponent = decode(e).filter(|exponent| !exponent.is_empty())?;
     let key = DecodingKey::from_rsa_raw_components(&modulus, &exponent);
-    Some((Algorithm::RS256, key, [modulus, exponent].concat()))
-}
-
-fn algorithm_name(algorithm: Algorithm) -> &'static str {
-    match algorithm {
-        Algorithm::RS256 => "RS256",
-        Algorithm::ES256 => "ES256",
-        _ => "EdDSA",
-    }
+    Some((key, [modulus, exponent].concat()))
 }
 
 fn decode(text: &str) -> Option<Vec<u8>> {

@@ -136,7 +136,7 @@ impl KeySource {
                 self.held.store(Some(Arc::new(held)));
             }
             Err(error) => {
-                tracing::warn!(error.chain = %Chain(&error), "cannot fetch the key set, keeping the last good one")
+                tracing::warn!(error.chain = %Chain(&error), "cannot fetch the key set, keeping the last good one");
             }
         }
     }

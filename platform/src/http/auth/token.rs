@@ -41,9 +41,9 @@ fn bearer(value: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
-fn list<'a>(headers: &'a HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &'a str> {
+fn list(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &str> {
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(str::trim).collect::<Vec<_>>().into_iter()
+    values.flat_map(|value| value.split(',')).map(str::trim)
 }
 
 fn has_token(headers: &HeaderMap, name: header::HeaderName, wanted: &str) -> bool {
