@@ -101,7 +101,7 @@ pub(crate) fn expire(
     let Some(session) = show.open_session(expire.person, expire.session_id).copied() else {
         return Ok(Vec::new());
     };
-    let left_at = expire.last_seen.max(session.joined_at).min(now);
+    let left_at = expire.last_seen.min(now);
     Ok(departures(&show.audience, expire.person, &[session], LeaveReason::Unseen, left_at))
 }
 

@@ -74,6 +74,7 @@ fn protected_shows_ask_for_what_they_need() {
     for (subscriber_only, ticket_price, reason) in cases {
         let mut scenario = Scenario::live_with(CreateShow { subscriber_only, ticket_price, ..create() });
         assert_eq!(scenario.viewer(2, join(None)), Err(denied(reason)));
+        assert_eq!(scenario.by(2, PlatformRole::Creator, join(None)), Err(denied(reason)));
         assert_eq!(scenario.viewer(2, post(1)), Err(denied(reason)));
         assert_eq!(scenario.viewer(2, tip(1, usd("1"))), Err(denied(reason)));
         let events = scenario.by(3, PlatformRole::Moderator, join(None)).unwrap();

@@ -90,12 +90,12 @@ fn the_answer_to_end_is_the_totals() {
     scenario.viewer(3, tip(2, usd("7.50"))).unwrap();
     scenario.system(settle(1, true)).unwrap();
     scenario.viewer(3, Action::Leave(LeaveShow { session_id: None })).unwrap();
-    let events = scenario.after(90_500).host(Action::End).unwrap();
+    let events = scenario.after(3_600_900).host(Action::End).unwrap();
     let [ShowEvent::Lifecycle(LifecycleEvent::Ended(ended))] = events.as_slice() else {
         panic!("{events:?}")
     };
     let expected = ClosingTotals {
-        duration_seconds: 90,
+        duration_seconds: 3_600,
         viewer_count: 1,
         peak_viewers: 2,
         total_views: 2,
