@@ -49,3 +49,170 @@ CREATE TABLE messages (
 CREATE UNIQUE INDEX messages_by_id ON messages (message_id);
 CREATE INDEX messages_by_author ON messages (author, show_id, sequence) WHERE author IS NOT NULL;
 ";
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use platform::event_log::Prefixes;
+use rust_decimal::Decimal;
+use schemas::events::{
+    AudienceEvent, AuthorRole, ChatEvent, InteractionEvent, LedgerEvent, LifecycleEvent, MessagePosted,
+    ReactionsCounted, SettingsEvent, ShowEvent, TipCaptured,
+};
+use schemas::{Envelope, Sealed, ShowId};
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::{SHOWS, plain, plain_option};
+use crate::framework::rows::{self, rows};
+use crate::framework::{Failure, Recorded, View, ViewTable, Work, of_shows, signed};
+
+/// The view `messages`.
+pub(super) struct Messages;
+
+rows! {
+    /// A row of `messages`. `is_moderated` and `moderated_by` begin with their defaults.
+    Row of "messages" key "message_id" {
+        show_id: Uuid = "uuid",
+        sequence: i64 = "bigint",
+        message_id: Uuid = "uuid",
+        event_id: Uuid = "uuid",
+        r#type: String = "text",
+        author: Option<Uuid> = "uuid",
+        identity: Option<Json<Sealed>> = "jsonb",
+        text: Option<Json<Sealed>> = "jsonb",
+        tip_amount: Option<Decimal> = "numeric",
+        tip_currency: Option<String> = "text",
+        reactions: Option<Json<BTreeMap<String, u32>>> = "jsonb",
+        reaction_type: Option<String> = "text",
+        status: Option<String> = "text",
+        sent_at: DateTime<Utc> = "timestamptz",
+        reply_to: Option<Uuid> = "uuid",
+        client_message_id: Option<String> = "text",
+        role: Option<String> = "text",
+        is_subscriber: Option<bool> = "boolean",
+    }
+}
+
+#[async_trait]
+impl View for Messages {
+    fn name(&self) -> &'static str {
+        "messages"
+    }
+
+    fn version(&self) -> i32 {
+        1
+    }
+
+    fn wanted(&self) -> Prefixes {
+        SHOWS
+    }
+
+    fn tables(&self) -> &'static [ViewTable] {
+        &[ViewTable { name: "messages", key: "show_id, sequence" }]
+    }
+
+    fn ddl(&self) -> &'static str {
+        DDL
+    }
+
+    async fn apply(&self, work: &mut Work<'_>, batch: &[Recorded]) -> Result<(), Failure> {
+        let rows = of_shows(batch).filter_map(|(show, envelope)| entry(show, envelope)).collect();
+        rows::insert::<Row>(work, rows).await
+    }
+}
+
+/// What an event shows in the chat, if anything.
+fn entry(show: ShowId, envelope: &Envelope<ShowEvent>) -> Option<Row> {
+    let row = |kind| blank(show, envelope, kind);
+    match &envelope.event {
+        ShowEvent::Chat(ChatEvent::Posted(message)) => Some(posted(row("MESSAGE"), message)),
+        ShowEvent::Ledger(LedgerEvent::TipCaptured(tip)) => Some(tipped(row("TIP"), tip)),
+        ShowEvent::Interaction(InteractionEvent::Reactions(counted)) => {
+            Some(reacted(row("REACTION"), counted))
+        }
+        ShowEvent::Lifecycle(LifecycleEvent::Started(_)) => Some(went(row("SYSTEM"), "LIVE")),
+        ShowEvent::Lifecycle(LifecycleEvent::Ended(_)) => Some(went(row("SYSTEM"), "ENDED")),
+        ShowEvent::Lifecycle(LifecycleEvent::Cancelled(_)) => Some(went(row("SYSTEM"), "CANCELLED")),
+        ShowEvent::Lifecycle(LifecycleEvent::Created(_))
+        | ShowEvent::Settings(SettingsEvent::Revised(_) | SettingsEvent::StreamSettings(_))
+        | ShowEvent::Audience(AudienceEvent::Joined(_) | AudienceEvent::Left(_))
+        | ShowEvent::Ledger(LedgerEvent::TipRequested(_) | LedgerEvent::TipDeclined(_)) => None,
+    }
+}
+
+fn blank(show: ShowId, envelope: &Envelope<ShowEvent>, kind: &str) -> Row {
+    Row {
+        show_id: show.0,
+        sequence: signed(envelope.revision),
+        message_id: envelope.event_id.0,
+        event_id: envelope.event_id.0,
+        r#type: kind.to_owned(),
+        author: None,
+        identity: None,
+        text: None,
+        tip_amount: None,
+        tip_currency: None,
+        reactions: None,
+        reaction_type: None,
+        status: None,
+        sent_at: envelope.meta.occurred_at.to_chrono(),
+        reply_to: None,
+        client_message_id: None,
+        role: None,
+        is_subscriber: None,
+    }
+}
+
+fn posted(row: Row, message: &MessagePosted) -> Row {
+    Row {
+        message_id: message.message_id.0,
+        author: Some(message.author.0),
+        identity: Some(Json(message.identity.clone())),
+        text: Some(Json(message.text.clone())),
+        reply_to: message.reply_to.map(|id| id.0),
+        client_message_id: plain_option(message.client_message_id.as_ref()),
+        role: Some(role(message.role).to_owned()),
+        is_subscriber: Some(message.is_subscriber),
+        ..row
+    }
+}
+
+fn tipped(row: Row, tip: &TipCaptured) -> Row {
+    Row {
+        message_id: tip.tip_id.0,
+        author: Some(tip.person.0),
+        identity: tip.identity.clone().map(Json),
+        text: tip.message.clone().map(Json),
+        tip_amount: Some(tip.amount.amount()),
+        tip_currency: Some(tip.amount.currency().code().to_owned()),
+        ..row
+    }
+}
+
+fn reacted(row: Row, counted: &ReactionsCounted) -> Row {
+    let mut reactions = BTreeMap::new();
+    for (kind, count) in &counted.counts {
+        let sum: &mut u32 = reactions.entry(plain(kind)).or_default();
+        *sum = sum.saturating_add(*count);
+    }
+    let only = match reactions.len() {
+        1 => reactions.keys().next().cloned(),
+        _ => None,
+    };
+    Row { reactions: Some(Json(reactions)), reaction_type: only, ..row }
+}
+
+fn went(row: Row, status: &str) -> Row {
+    Row { status: Some(status.to_owned()), ..row }
+}
+
+fn role(role: AuthorRole) -> &'static str {
+    match role {
+        AuthorRole::Host => "HOST",
+        AuthorRole::Moderator => "MODERATOR",
+        AuthorRole::Admin => "ADMIN",
+        AuthorRole::Viewer => "VIEWER",
+    }
+}

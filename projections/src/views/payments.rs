@@ -44,3 +44,141 @@ CREATE INDEX payments_by_payer ON payments (payer, requested_at, payment_id);
 CREATE INDEX payments_of_show ON payments (show_id, requested_at, payment_id);
 CREATE INDEX payments_unfinished ON payments (requested_at) WHERE NOT is_applied;
 ";
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use platform::event_log::Prefixes;
+use rust_decimal::Decimal;
+use schemas::events::{PaymentEvent, PaymentPurpose, PaymentRequested};
+use schemas::{Envelope, PaymentId};
+use uuid::Uuid;
+
+use super::{PAYMENTS, plain};
+use crate::framework::rows::{self, rows};
+use crate::framework::{Failure, Recorded, View, ViewTable, Work, of_payments, signed};
+
+/// The view `payments`.
+pub(super) struct Payments;
+
+rows! {
+    /// A row of `payments`.
+    Row of "payments" key "payment_id" {
+        payment_id: Uuid = "uuid",
+        purpose: String = "text",
+        show_id: Option<Uuid> = "uuid",
+        tip_id: Option<Uuid> = "uuid",
+        payer: Uuid = "uuid",
+        payee: Uuid = "uuid",
+        amount: Decimal = "numeric",
+        currency: String = "text",
+        status: String = "text",
+        is_applied: bool = "boolean",
+        provider: Option<String> = "text",
+        provider_ref: Option<String> = "text",
+        captured_amount: Option<Decimal> = "numeric",
+        decline_reason: Option<String> = "text",
+        requested_at: DateTime<Utc> = "timestamptz",
+        captured_at: Option<DateTime<Utc>> = "timestamptz",
+        declined_at: Option<DateTime<Utc>> = "timestamptz",
+        applied_at: Option<DateTime<Utc>> = "timestamptz",
+        sequence: i64 = "bigint",
+    }
+}
+
+#[async_trait]
+impl View for Payments {
+    fn name(&self) -> &'static str {
+        "payments"
+    }
+
+    fn version(&self) -> i32 {
+        1
+    }
+
+    fn wanted(&self) -> Prefixes {
+        PAYMENTS
+    }
+
+    fn tables(&self) -> &'static [ViewTable] {
+        &[ViewTable { name: "payments", key: "payment_id" }]
+    }
+
+    fn ddl(&self) -> &'static str {
+        DDL
+    }
+
+    async fn apply(&self, work: &mut Work<'_>, batch: &[Recorded]) -> Result<(), Failure> {
+        let mut payments: Vec<Uuid> = of_payments(batch).map(|(payment, _)| payment.0).collect();
+        payments.sort_unstable();
+        payments.dedup();
+        let known = rows::load::<Row>(work, payments).await?;
+        let mut rows: HashMap<Uuid, Row> = known.into_iter().map(|row| (row.payment_id, row)).collect();
+        for (payment, envelope) in of_payments(batch) {
+            apply_one(&mut rows, payment, envelope)?;
+        }
+        rows::upsert(work, rows.into_values().collect()).await
+    }
+}
+
+fn apply_one(
+    rows: &mut HashMap<Uuid, Row>,
+    payment: PaymentId,
+    envelope: &Envelope<PaymentEvent>,
+) -> Result<(), Failure> {
+    if let PaymentEvent::Requested(requested) = &envelope.event {
+        rows.insert(payment.0, begun(requested, envelope));
+        return Ok(());
+    }
+    let (event, _) = envelope.event.stored();
+    let row = rows.get_mut(&payment.0).ok_or(Failure::Unfounded { event, what: "payment", id: payment.0 })?;
+    row.sequence = signed(envelope.revision);
+    let at = Some(envelope.meta.occurred_at.to_chrono());
+    match &envelope.event {
+        // handled where rows begin
+        PaymentEvent::Requested(_) => {}
+        PaymentEvent::Captured(captured) => {
+            "CAPTURED".clone_into(&mut row.status);
+            row.provider = Some(plain(&captured.provider));
+            row.provider_ref = Some(plain(&captured.provider_ref));
+            row.captured_amount = Some(captured.amount.amount());
+            row.captured_at = at;
+        }
+        PaymentEvent::Declined(declined) => {
+            "DECLINED".clone_into(&mut row.status);
+            row.decline_reason = Some(super::decline_reason(declined.reason).to_owned());
+            row.declined_at = at;
+        }
+        PaymentEvent::Applied(_) => {
+            row.is_applied = true;
+            row.applied_at = at;
+        }
+    }
+    Ok(())
+}
+
+fn begun(requested: &PaymentRequested, envelope: &Envelope<PaymentEvent>) -> Row {
+    let PaymentPurpose::Tip { show_id, tip_id } = &requested.purpose;
+    Row {
+        payment_id: requested.payment_id.0,
+        purpose: "TIP".to_owned(),
+        show_id: Some(show_id.0),
+        tip_id: Some(tip_id.0),
+        payer: requested.payer.0,
+        payee: requested.payee.0,
+        amount: requested.amount.amount(),
+        currency: requested.amount.currency().code().to_owned(),
+        status: "REQUESTED".to_owned(),
+        is_applied: false,
+        provider: None,
+        provider_ref: None,
+        captured_amount: None,
+        decline_reason: None,
+        requested_at: envelope.meta.occurred_at.to_chrono(),
+        captured_at: None,
+        declined_at: None,
+        applied_at: None,
+        sequence: signed(envelope.revision),
+    }
+}

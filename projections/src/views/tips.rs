@@ -65,3 +65,216 @@ CREATE TABLE tip_totals (
 ) WITH (fillfactor = 80);
 CREATE INDEX tip_totals_leaders ON tip_totals (show_id, total DESC, sequence);
 ";
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use platform::event_log::Prefixes;
+use rust_decimal::Decimal;
+use schemas::events::{
+    AudienceEvent, ChatEvent, InteractionEvent, LedgerEvent, LifecycleEvent, SettingsEvent, ShowEvent,
+    TipCaptured, TipRequested,
+};
+use schemas::{Envelope, Sealed, ShowId};
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::SHOWS;
+use crate::framework::rows::{self, Row as _, rows};
+use crate::framework::{Failure, Recorded, View, ViewTable, Work, of_shows, signed};
+
+/// The view `tips`.
+pub(super) struct Tips;
+
+rows! {
+    /// A row of `tips`.
+    Tip of "tips" key "tip_id" {
+        tip_id: Uuid = "uuid",
+        payment_id: Uuid = "uuid",
+        show_id: Uuid = "uuid",
+        person: Uuid = "uuid",
+        identity: Option<Json<Sealed>> = "jsonb",
+        message: Option<Json<Sealed>> = "jsonb",
+        event_id: Uuid = "uuid",
+        amount: Decimal = "numeric",
+        currency: String = "text",
+        status: String = "text",
+        decline_reason: Option<String> = "text",
+        requested_at: DateTime<Utc> = "timestamptz",
+        captured_at: Option<DateTime<Utc>> = "timestamptz",
+        declined_at: Option<DateTime<Utc>> = "timestamptz",
+        sequence: i64 = "bigint",
+    }
+}
+
+rows! {
+    /// What a batch adds to a row of `tip_totals`.
+    Added of "tip_totals" key "show_id, person" {
+        show_id: Uuid = "uuid",
+        person: Uuid = "uuid",
+        identity: Option<Json<Sealed>> = "jsonb",
+        event_id: Uuid = "uuid",
+        total: Decimal = "numeric",
+        currency: String = "text",
+        tips_count: i64 = "bigint",
+        last_tip_at: DateTime<Utc> = "timestamptz",
+        sequence: i64 = "bigint",
+    }
+}
+
+#[async_trait]
+impl View for Tips {
+    fn name(&self) -> &'static str {
+        "tips"
+    }
+
+    fn version(&self) -> i32 {
+        1
+    }
+
+    fn wanted(&self) -> Prefixes {
+        SHOWS
+    }
+
+    fn tables(&self) -> &'static [ViewTable] {
+        &[
+            ViewTable { name: "tips", key: "tip_id" },
+            ViewTable { name: "tip_totals", key: "show_id, person" },
+        ]
+    }
+
+    fn ddl(&self) -> &'static str {
+        DDL
+    }
+
+    async fn apply(&self, work: &mut Work<'_>, batch: &[Recorded]) -> Result<(), Failure> {
+        let mut settled: Vec<Uuid> =
+            of_shows(batch).filter_map(|(_, envelope)| settles(&envelope.event)).collect();
+        settled.sort_unstable();
+        settled.dedup();
+        let known = rows::load::<Tip>(work, settled).await?;
+        let mut tips: HashMap<Uuid, Tip> = known.into_iter().map(|tip| (tip.tip_id, tip)).collect();
+        let mut totals: HashMap<(Uuid, Uuid), Added> = HashMap::new();
+        for (show, envelope) in of_shows(batch) {
+            apply_one(&mut tips, &mut totals, show, envelope)?;
+        }
+        rows::upsert(work, tips.into_values().collect()).await?;
+        add(work, totals.into_values().collect()).await
+    }
+}
+
+/// The tip whose payment ends with this event.
+fn settles(event: &ShowEvent) -> Option<Uuid> {
+    match event {
+        ShowEvent::Ledger(LedgerEvent::TipCaptured(tip)) => Some(tip.tip_id.0),
+        ShowEvent::Ledger(LedgerEvent::TipDeclined(tip)) => Some(tip.tip_id.0),
+        ShowEvent::Ledger(LedgerEvent::TipRequested(_))
+        | ShowEvent::Lifecycle(
+            LifecycleEvent::Created(_)
+            | LifecycleEvent::Started(_)
+            | LifecycleEvent::Ended(_)
+            | LifecycleEvent::Cancelled(_),
+        )
+        | ShowEvent::Settings(SettingsEvent::Revised(_) | SettingsEvent::StreamSettings(_))
+        | ShowEvent::Audience(AudienceEvent::Joined(_) | AudienceEvent::Left(_))
+        | ShowEvent::Chat(ChatEvent::Posted(_))
+        | ShowEvent::Interaction(InteractionEvent::Reactions(_)) => None,
+    }
+}
+
+fn apply_one(
+    tips: &mut HashMap<Uuid, Tip>,
+    totals: &mut HashMap<(Uuid, Uuid), Added>,
+    show: ShowId,
+    envelope: &Envelope<ShowEvent>,
+) -> Result<(), Failure> {
+    if let ShowEvent::Ledger(LedgerEvent::TipRequested(tip)) = &envelope.event {
+        tips.insert(tip.tip_id.0, pending(show, tip, envelope));
+        return Ok(());
+    }
+    let Some(id) = settles(&envelope.event) else { return Ok(()) };
+    let (event, _) = envelope.event.stored();
+    let row = tips.get_mut(&id).ok_or(Failure::Unfounded { event, what: "tip", id })?;
+    row.sequence = signed(envelope.revision);
+    let at = Some(envelope.meta.occurred_at.to_chrono());
+    if let ShowEvent::Ledger(LedgerEvent::TipDeclined(declined)) = &envelope.event {
+        "DECLINED".clone_into(&mut row.status);
+        row.decline_reason = Some(super::decline_reason(declined.reason).to_owned());
+        row.declined_at = at;
+    }
+    if let ShowEvent::Ledger(LedgerEvent::TipCaptured(captured)) = &envelope.event {
+        "CAPTURED".clone_into(&mut row.status);
+        row.amount = captured.amount.amount();
+        row.identity = captured.identity.clone().map(Json);
+        row.message = captured.message.clone().map(Json);
+        row.event_id = envelope.event_id.0;
+        row.captured_at = at;
+        total(totals, show, captured, envelope);
+    }
+    Ok(())
+}
+
+fn pending(show: ShowId, tip: &TipRequested, envelope: &Envelope<ShowEvent>) -> Tip {
+    Tip {
+        tip_id: tip.tip_id.0,
+        payment_id: tip.payment_id.0,
+        show_id: show.0,
+        person: tip.person.0,
+        identity: Some(Json(tip.identity.clone())),
+        message: tip.message.clone().map(Json),
+        event_id: envelope.event_id.0,
+        amount: tip.amount.amount(),
+        currency: tip.amount.currency().code().to_owned(),
+        status: "PENDING".to_owned(),
+        decline_reason: None,
+        requested_at: envelope.meta.occurred_at.to_chrono(),
+        captured_at: None,
+        declined_at: None,
+        sequence: signed(envelope.revision),
+    }
+}
+
+fn total(
+    totals: &mut HashMap<(Uuid, Uuid), Added>,
+    show: ShowId,
+    tip: &TipCaptured,
+    envelope: &Envelope<ShowEvent>,
+) {
+    let before = totals.get(&(show.0, tip.person.0)).map_or((Decimal::ZERO, 0), |row| (row.total, row.tips_count));
+    let row = Added {
+        show_id: show.0,
+        person: tip.person.0,
+        identity: tip.identity.clone().map(Json),
+        event_id: envelope.event_id.0,
+        total: before.0 + tip.amount.amount(),
+        currency: tip.amount.currency().code().to_owned(),
+        tips_count: before.1 + 1,
+        last_tip_at: envelope.meta.occurred_at.to_chrono(),
+        sequence: signed(envelope.revision),
+    };
+    totals.insert((show.0, tip.person.0), row);
+}
+
+/// Sums grow by what the batch adds; the rest is as the last captured tip says.
+async fn add(work: &mut Work<'_>, added: Vec<Added>) -> Result<(), Failure> {
+    if added.is_empty() {
+        return Ok(());
+    }
+    let sql = "
+        INSERT INTO tip_totals
+            (show_id, person, identity, event_id, total, currency, tips_count, last_tip_at, sequence)
+        SELECT * FROM UNNEST(
+            $1::uuid[], $2::uuid[], $3::jsonb[], $4::uuid[], $5::numeric[], $6::text[], $7::bigint[],
+            $8::timestamptz[], $9::bigint[]
+        )
+        ON CONFLICT (show_id, person) DO UPDATE SET
+            identity = EXCLUDED.identity,
+            event_id = EXCLUDED.event_id,
+            total = tip_totals.total + EXCLUDED.total,
+            tips_count = tip_totals.tips_count + EXCLUDED.tips_count,
+            last_tip_at = EXCLUDED.last_tip_at,
+            sequence = EXCLUDED.sequence";
+    Added::bind(added, sqlx::query(sql)).execute(work.statement()?).await?;
+    Ok(())
+}

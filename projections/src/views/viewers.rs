@@ -92,3 +92,47 @@ CREATE TABLE persons (
 CREATE INDEX persons_of_show ON persons (show_id, sequence, person);
 CREATE INDEX persons_by_person ON persons (person);
 ";
+
+mod persons;
+mod sessions;
+
+use async_trait::async_trait;
+use platform::event_log::Prefixes;
+
+use super::{SHOWS, plain_option};
+use crate::framework::{Failure, Recorded, View, ViewTable, Work, of_shows, signed};
+
+/// The view `viewers`.
+pub(super) struct Viewers;
+
+#[async_trait]
+impl View for Viewers {
+    fn name(&self) -> &'static str {
+        "viewers"
+    }
+
+    fn version(&self) -> i32 {
+        1
+    }
+
+    fn wanted(&self) -> Prefixes {
+        SHOWS
+    }
+
+    fn tables(&self) -> &'static [ViewTable] {
+        &[
+            ViewTable { name: "viewers", key: "session_id" },
+            ViewTable { name: "persons", key: "show_id, person" },
+        ]
+    }
+
+    fn ddl(&self) -> &'static str {
+        DDL
+    }
+
+    async fn apply(&self, work: &mut Work<'_>, batch: &[Recorded]) -> Result<(), Failure> {
+        let changed = sessions::apply(work, batch).await?;
+        persons::add(work, batch).await?;
+        persons::measure(work, changed).await
+    }
+}

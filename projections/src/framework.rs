@@ -1,0 +1,64 @@
+//! What every read model shares: how it is declared, filled, fenced, halted, rebuilt, swapped and compared.
+
+mod apply;
+mod checkpoint;
+pub(crate) mod digest;
+mod error;
+mod feed;
+pub(crate) mod generations;
+pub(crate) mod health;
+mod lock;
+pub(crate) mod rebuild;
+mod recorded;
+pub(crate) mod rows;
+pub(crate) mod runner;
+mod supervisor;
+mod swap;
+mod work;
+
+use async_trait::async_trait;
+use platform::event_log::Prefixes;
+
+pub use error::Failure;
+pub use recorded::Recorded;
+pub(crate) use recorded::{of_payments, of_shows, signed};
+pub(crate) use supervisor::Supervisor;
+pub use work::{Fuse, Work};
+
+/// A read model: tables of its own, and how events change them.
+///
+/// Its rows hold nothing but what follows from the events: no clock, no chance, no other table. So two of them
+/// that have seen the same events are equal, however the events came in batches.
+#[async_trait]
+pub trait View: Send + Sync + 'static {
+    /// Its name: of the advisory lock, the book-keeping row and the schema.
+    fn name(&self) -> &'static str;
+
+    /// Grows with every change to its tables or to what it makes of an event. A new version is filled beside the
+    /// one that is served, and then swapped in.
+    fn version(&self) -> i32;
+
+    /// The streams whose events it wants.
+    fn wanted(&self) -> Prefixes;
+
+    /// Its tables. Readers find each as `read.<name>`.
+    fn tables(&self) -> &'static [ViewTable];
+
+    /// The statements that create its tables, by their plain names.
+    fn ddl(&self) -> &'static str;
+
+    /// Applies events, in log order. Must match every event by name, those that it ignores too.
+    ///
+    /// # Errors
+    /// [`Failure`]; nothing of the batch is kept then.
+    async fn apply(&self, work: &mut Work<'_>, batch: &[Recorded]) -> Result<(), Failure>;
+}
+
+/// A table of a view.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ViewTable {
+    /// Its plain name.
+    pub name: &'static str,
+    /// The columns of its primary key: the order in which its rows are compared.
+    pub key: &'static str,
+}

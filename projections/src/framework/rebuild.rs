@@ -1,0 +1,97 @@
+//! Rebuilds a view beside the one that is served, from the first event on, and swaps it in.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use schemas::Position;
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+use super::generations::{self, Generation};
+use super::runner::{self, Backoff, Committed, End, Goal, Tools};
+use super::{Failure, View, checkpoint, lock};
+
+/// How far a rebuild is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Progress {
+    /// Up to where rows are committed; `None`: nothing yet.
+    pub position: Option<Position>,
+    /// The log's head when the rebuild began; `None`: the log is empty.
+    pub head: Option<Position>,
+    /// Events applied by this run.
+    pub events: u64,
+}
+
+/// Why a rebuild came to nothing.
+#[derive(Debug, Error)]
+pub enum RebuildError {
+    /// There is no such view.
+    #[error("there is no view of this name")]
+    UnknownView,
+    /// Another process rebuilds the same view.
+    #[error("this view is being rebuilt by another process")]
+    Running,
+    /// It was told to stop. Another rebuild goes on where this one stopped.
+    #[error("the rebuild was stopped; the next one goes on where it stopped")]
+    Stopped,
+    /// It met what it must not skip, or was fenced.
+    #[error("the rebuild failed")]
+    Failed(#[source] Failure),
+}
+
+/// Rebuilds a view. Stores that go away are waited for.
+pub(crate) async fn rebuild(
+    tools: &Tools,
+    view: &Arc<dyn View>,
+    stop: &CancellationToken,
+    progress: &(dyn Fn(Progress) + Send + Sync),
+) -> Result<(), RebuildError> {
+    // the served generation must exist for there to be something beside it
+    generations::assign(&tools.pool, view).await.map_err(RebuildError::Failed)?;
+    let generation = generations::beside(&tools.pool, view).await.map_err(RebuildError::Failed)?;
+    let elected = lock::try_elect(&tools.pool, &generation)
+        .await
+        .map_err(RebuildError::Failed)?
+        .ok_or(RebuildError::Running)?;
+    let head = tools.log.head().await.map_err(|error| RebuildError::Failed(error.into()))?;
+    let so_far = Mutex::new(Progress { position: None, head, events: 0 });
+    let observe = |committed: Committed| {
+        let mut so_far = so_far.lock();
+        so_far.position = committed.position;
+        so_far.events += committed.events as u64;
+        progress(*so_far);
+    };
+    let done = fill(tools, &generation, stop, &observe).await;
+    elected.resign().await;
+    done
+}
+
+async fn fill(
+    tools: &Tools,
+    generation: &Generation,
+    stop: &CancellationToken,
+    observe: &(dyn Fn(Committed) + Send + Sync),
+) -> Result<(), RebuildError> {
+    let mut backoff = Backoff::new();
+    loop {
+        match runner::run(tools, generation, Goal::Swap, stop, observe).await {
+            Ok(End::Swapped) => return Ok(()),
+            Ok(End::Stopped) => return Err(RebuildError::Stopped),
+            Err(failed) => match failed.failure {
+                Failure::Unavailable(_) | Failure::LogUnavailable(_) => backoff.wait(stop).await,
+                failure => {
+                    if let Some(epoch) = failed.epoch.filter(|_| failure.halts()) {
+                        let detail = failure.explain();
+                        checkpoint::halt(&tools.pool, generation, epoch, &detail)
+                            .await
+                            .map_err(RebuildError::Failed)?;
+                    }
+                    return Err(RebuildError::Failed(failure));
+                }
+            },
+        }
+        if stop.is_cancelled() {
+            return Err(RebuildError::Stopped);
+        }
+    }
+}

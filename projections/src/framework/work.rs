@@ -1,0 +1,82 @@
+//! One transaction of a projection, and the seam where tests crash it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+
+use super::Failure;
+
+/// A fault seam: burns down by one at every statement boundary, and lets the projector crash there when it is
+/// burnt. Nothing in production sets one. Clones are the same fuse.
+#[derive(Clone, Debug, Default)]
+pub struct Fuse {
+    left: Option<Arc<AtomicI64>>,
+}
+
+impl Fuse {
+    /// Never blows.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Blows before the statement after so many, once.
+    #[must_use]
+    pub fn after(statements: u32) -> Self {
+        Self { left: Some(Arc::new(AtomicI64::new(i64::from(statements)))) }
+    }
+
+    /// Whether it has blown.
+    #[must_use]
+    pub fn is_blown(&self) -> bool {
+        self.left.as_ref().is_some_and(|left| left.load(Ordering::SeqCst) < 0)
+    }
+
+    /// Passes a statement boundary.
+    pub(crate) fn pass(&self) -> Result<(), Failure> {
+        match &self.left {
+            Some(left) if left.fetch_sub(1, Ordering::SeqCst) == 0 => Err(Failure::Blown),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// A transaction over one batch.
+pub struct Work<'a> {
+    transaction: Transaction<'static, Postgres>,
+    fuse: &'a Fuse,
+}
+
+impl<'a> Work<'a> {
+    /// Begins a transaction whose statements find the tables of `schema` by their plain names, and whose commit
+    /// does not wait for the disk: a crash of the database loses rows and checkpoint together, and the log has
+    /// them still. Nothing but a projection may do this.
+    pub(crate) async fn begin(pool: &PgPool, schema: &str, fuse: &'a Fuse) -> Result<Self, Failure> {
+        let mut work = Self { transaction: pool.begin().await?, fuse };
+        sqlx::query(
+            "SELECT set_config('search_path', $1, true), set_config('synchronous_commit', 'off', true)",
+        )
+        .bind(schema)
+        .execute(work.statement()?)
+        .await?;
+        Ok(work)
+    }
+
+    /// The connection, for one statement.
+    ///
+    /// # Errors
+    /// [`Failure::Blown`] where a test wants a crash before this statement.
+    pub fn statement(&mut self) -> Result<&mut PgConnection, Failure> {
+        self.fuse.pass()?;
+        Ok(&mut self.transaction)
+    }
+
+    /// Commits.
+    pub(crate) async fn commit(self) -> Result<(), Failure> {
+        self.fuse.pass()?;
+        self.transaction.commit().await?;
+        // a crash after the commit and before anybody knows of it
+        self.fuse.pass()
+    }
+}
