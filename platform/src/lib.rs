@@ -9,3 +9,4 @@ pub mod ids;
 pub mod pseudonym;
 pub mod shutdown;
 pub mod telemetry;
+pub mod vault;

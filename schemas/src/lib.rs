@@ -19,5 +19,5 @@ pub use ids::{
     CommandId, DeviceId, EventId, KeyId, MessageId, PaymentId, PersonId, SessionId, ShowId, TipId,
 };
 pub use money::{Currency, Money, MoneyError};
-pub use sealed::{Identity, Sealed, TextDigest};
+pub use sealed::{Bytes, Identity, Sealed, TextDigest};
 pub use time::Timestamp;
