@@ -35,7 +35,8 @@ impl Appender {
     pub(crate) fn create(log: &Log, base: u64, segment_bytes: u64) -> Result<Self, StoreError> {
         let path = segment_path(log.directory(), base);
         let file = log.disk().create(&path).map_err(StoreError::io("create", &path))?;
-        file.write_at(&encode_segment_header(base, log.log_id()), 0).map_err(StoreError::io("write", &path))?;
+        file.write_at(&encode_segment_header(base, log.log_id()), 0)
+            .map_err(StoreError::io("write", &path))?;
         file.sync().map_err(StoreError::io("flush", &path))?;
         log.disk().sync_directory(log.directory()).map_err(StoreError::io("flush", log.directory()))?;
         let segment = Arc::new(Segment::active(log.directory(), base, Vec::new()));

@@ -55,8 +55,23 @@ pub(crate) fn decide_append(
     }
 }
 
-/// Decides a delete or a tombstone; `Write` carries the revision after the stream's last event.
+/// Decides a delete; `Write` carries the revision after the stream's last event. A stream that never had an
+/// event cannot be deleted, whatever was expected.
 pub(crate) fn decide_delete(
+    stage: &mut Stage<'_>,
+    stream: &str,
+    expected: Expected,
+) -> Result<Decision, StoreError> {
+    match stage.head(stream)? {
+        head if head.last.is_none() && !is_closed(stage, stream, &head)? => {
+            Ok(Decision::Refuse(AppendError::WrongExpectedVersion { expected, current: None }))
+        }
+        _ => decide_tombstone(stage, stream, expected),
+    }
+}
+
+/// Decides a tombstone, which unlike a delete also closes a stream that never had an event.
+pub(crate) fn decide_tombstone(
     stage: &mut Stage<'_>,
     stream: &str,
     expected: Expected,
@@ -66,8 +81,9 @@ pub(crate) fn decide_delete(
         return Ok(Decision::Refuse(AppendError::StreamDeleted));
     }
     let fits = match expected {
-        Expected::Any | Expected::Exists => head.last.is_some(),
-        Expected::NoStream => head.last.is_some() && head.is_soft_deleted(),
+        Expected::Any => true,
+        Expected::Exists => head.last.is_some(),
+        Expected::NoStream => head.last.is_none() || head.is_soft_deleted(),
         Expected::Exact(revision) => head.last == Some(revision),
     };
     Ok(if fits {
@@ -161,13 +177,7 @@ fn repeat_at(
     written_at(stage, log, key, revision - 1)
 }
 
-fn is_event_at(
-    stage: &Stage<'_>,
-    log: &Log,
-    key: u64,
-    revision: u64,
-    id: Uuid,
-) -> Result<bool, StoreError> {
+fn is_event_at(stage: &Stage<'_>, log: &Log, key: u64, revision: u64, id: Uuid) -> Result<bool, StoreError> {
     match stage.revision_of(key, id)? {
         None => Ok(false),
         Some(found) if found == revision => Ok(true),

@@ -65,8 +65,7 @@ impl Head {
     }
 
     pub(crate) fn encode(&self) -> [u8; HEAD_BYTES] {
-        let fields =
-            [self.key, self.last, self.truncate_before, self.max_count, self.max_age_seconds];
+        let fields = [self.key, self.last, self.truncate_before, self.max_count, self.max_age_seconds];
         let mut bytes = [0; HEAD_BYTES];
         for (slot, field) in bytes.chunks_exact_mut(8).zip(fields) {
             slot.copy_from_slice(&field.unwrap_or(NONE).to_le_bytes());

@@ -54,7 +54,8 @@ impl Index {
     /// Position up to which the log is indexed; `None` if this index is empty or not of this log.
     pub(crate) fn watermark(&self, log_id: Uuid) -> Result<Option<u64>, StoreError> {
         let same_log = self.state.get(LOG_ID)?.is_some_and(|id| *id == *log_id.as_bytes());
-        let same_version = self.state.get(VERSION)?.is_some_and(|version| *version == INDEX_VERSION.to_le_bytes());
+        let same_version =
+            self.state.get(VERSION)?.is_some_and(|version| *version == INDEX_VERSION.to_le_bytes());
         let watermark = self.state.get(WATERMARK)?.filter(|value| value.len() == 8);
         Ok(watermark.filter(|_| same_log && same_version).map(|value| u64_at(&value, 0)))
     }
@@ -97,7 +98,9 @@ impl Index {
         };
         let (found, value) = entry.into_inner()?;
         if found.len() != 16 || value.len() != 8 {
-            return Err(StoreError::IndexMismatch { what: format!("an entry of stream key {key} cannot be read") });
+            return Err(StoreError::IndexMismatch {
+                what: format!("an entry of stream key {key} cannot be read"),
+            });
         }
         let mut first = [0; 8];
         first.copy_from_slice(&found[8..]);
@@ -111,7 +114,11 @@ impl Index {
             batch.insert(&self.heads, stream.as_bytes(), head.encode().as_slice());
         }
         for run in &staged.runs {
-            batch.insert(&self.runs, run_key(run.key, run.first).as_slice(), run.position.to_le_bytes().as_slice());
+            batch.insert(
+                &self.runs,
+                run_key(run.key, run.first).as_slice(),
+                run.position.to_le_bytes().as_slice(),
+            );
         }
         for ((key, id), revision) in &staged.ids {
             batch.insert(&self.ids, id_key(*key, *id).as_slice(), revision.to_le_bytes().as_slice());

@@ -42,7 +42,12 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    pub(crate) fn new(directory: &Path, disk: Arc<dyn Disk>, log_id: Uuid, segments: Vec<Arc<Segment>>) -> Self {
+    pub(crate) fn new(
+        directory: &Path,
+        disk: Arc<dyn Disk>,
+        log_id: Uuid,
+        segments: Vec<Arc<Segment>>,
+    ) -> Self {
         Self {
             directory: directory.to_path_buf(),
             disk,
@@ -109,9 +114,8 @@ impl Log {
     }
 
     /// Where the records are that start at or after `position`: the segment, the first position to look at,
-    /// and where its readable part ends. `None` at the end of the log.
-    fn readable(&self, mut position: u64) -> Option<(Arc<Segment>, u64, u64)> {
-        let committed = self.committed();
+    /// and where its readable part ends. `None` if there is nothing between `position` and `committed`.
+    fn readable(&self, mut position: u64, committed: u64) -> Option<(Arc<Segment>, u64, u64)> {
         while position < committed {
             let (segment, successor) = self.locate(position)?;
             let end = segment.data_end().min(committed);
@@ -126,8 +130,9 @@ impl Log {
 
     /// The position of the first item at or after `position`, for positions that come from outside.
     pub(crate) fn align(&self, position: u64) -> Result<u64, StoreError> {
-        let Some((segment, position, end)) = self.readable(position) else {
-            return Ok(position.max(self.committed()));
+        let committed = self.committed();
+        let Some((segment, position, end)) = self.readable(position, committed) else {
+            return Ok(position.max(committed));
         };
         let file = self.file(&segment)?;
         let walk = |from: u64, read_bytes: usize| {
@@ -147,12 +152,12 @@ impl Log {
 
     /// Records from an item's position on: at least one unless the end is reached, about `read_bytes` of them.
     pub(crate) fn read_forwards(&self, position: u64, read_bytes: usize) -> Result<Chunk, StoreError> {
-        let Some((segment, position, end)) = self.readable(position) else {
-            return Ok(Chunk { records: Vec::new(), next: position });
+        let committed = self.committed();
+        let Some((segment, position, end)) = self.readable(position, committed) else {
+            return Ok(Chunk { records: Vec::new(), next: position.max(committed) });
         };
         let file = self.file(&segment)?;
-        let mut items =
-            Items::new(&*file, &segment.path, segment.base, self.seed, position..end, read_bytes);
+        let mut items = Items::new(&*file, &segment.path, segment.base, self.seed, position..end, read_bytes);
         let mut records = Vec::new();
         while items.position() < end && (records.is_empty() || items.next_is_buffered()) {
             let at = items.position();
@@ -195,7 +200,8 @@ impl Log {
 
     /// The record that starts exactly at `position`.
     pub(crate) fn read_record(&self, position: u64) -> Result<Record, StoreError> {
-        let (segment, found, end) = self.readable(position).ok_or(StoreError::BeyondEnd { position })?;
+        let (segment, found, end) =
+            self.readable(position, self.committed()).ok_or(StoreError::BeyondEnd { position })?;
         let file = self.file(&segment)?;
         let mut items =
             Items::new(&*file, &segment.path, segment.base, self.seed, found..end, RECORD_READ_BYTES);

@@ -39,8 +39,8 @@ pub(crate) mod event_store {
     }
 }
 
-pub(crate) use event_store::client::{gossip, persistent_subscriptions, server_features, streams};
 pub(crate) use event_store::client as shared;
+pub(crate) use event_store::client::{gossip, persistent_subscriptions, server_features, streams};
 
 use uuid::Uuid;
 

@@ -60,7 +60,8 @@ pub(crate) fn open_sealed(log: &Log, bases: &[u64]) -> Result<(), StoreError> {
         check_segment_header(&*file, &path, base, log.log_id())?;
         let size = file.size().map_err(StoreError::io("read the size of", &path))?;
         if base + size != next {
-            let what = format!("the segment is {size} bytes long, but the next one starts at position {next}");
+            let what =
+                format!("the segment is {size} bytes long, but the next one starts at position {next}");
             return Err(StoreError::corrupt(&path, size, what));
         }
         let footer = Footer::at_end_of(&*file, &path, base, log.seed())?

@@ -47,7 +47,8 @@ pub(crate) fn scan_segment(
     let (start, limit) = (base + SEGMENT_HEADER_BYTES, base + size);
     let mut items = Items::new(file, path, base, seed, start..limit, SCAN_READ_BYTES);
     let frames_crc = seed.checksum(&[]);
-    let mut scan = Scan { end: start, frames: 0, records: 0, frames_crc, marks: Vec::new(), tail: Tail::Clean };
+    let mut scan =
+        Scan { end: start, frames: 0, records: 0, frames_crc, marks: Vec::new(), tail: Tail::Clean };
     let stop = loop {
         let found = match items.next()? {
             Item::Frame(header) => scan_frame(&mut items, &mut scan, base, seed, header)?,

@@ -133,7 +133,8 @@ impl Footer {
             return Ok(None);
         }
         let mut trailer = [0; FOOTER_TRAILER_BYTES];
-        file.read_at(&mut trailer, size - FOOTER_TRAILER_BYTES as u64).map_err(StoreError::io("read", path))?;
+        file.read_at(&mut trailer, size - FOOTER_TRAILER_BYTES as u64)
+            .map_err(StoreError::io("read", path))?;
         let length = u32_at(&trailer, 0) as usize;
         if u32_at(&trailer, 4) != FOOTER_MAGIC || length > FOOTER_BYTES_MAX || length as u64 > size {
             return Ok(None);

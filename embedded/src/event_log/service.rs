@@ -50,11 +50,10 @@ impl streams_server::Streams for Streams {
 
     async fn delete(&self, request: Request<DeleteReq>) -> Result<Response<DeleteResp>, Status> {
         let (stream, expected) = expectation(request.into_inner().options)?;
-        let written = self.close_stream(&stream, Command::Delete { stream: stream.clone(), expected }).await?;
+        let written =
+            self.close_stream(&stream, Command::Delete { stream: stream.clone(), expected }).await?;
         let position_option = Some(match written.position {
-            Some(position) => {
-                delete_resp::PositionOption::Position(shared::AllStreamPosition::at(position))
-            }
+            Some(position) => delete_resp::PositionOption::Position(shared::AllStreamPosition::at(position)),
             None => delete_resp::PositionOption::NoPosition(shared::Empty {}),
         });
         Ok(Response::new(DeleteResp { position_option }))
@@ -62,7 +61,8 @@ impl streams_server::Streams for Streams {
 
     async fn tombstone(&self, request: Request<TombstoneReq>) -> Result<Response<TombstoneResp>, Status> {
         let (stream, expected) = expectation(request.into_inner().options)?;
-        let written = self.close_stream(&stream, Command::Tombstone { stream: stream.clone(), expected }).await?;
+        let written =
+            self.close_stream(&stream, Command::Tombstone { stream: stream.clone(), expected }).await?;
         let position_option = Some(match written.position {
             Some(position) => {
                 tombstone_resp::PositionOption::Position(shared::AllStreamPosition::at(position))

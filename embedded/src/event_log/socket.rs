@@ -61,7 +61,7 @@ impl AsyncRead for Socket {
         let read = Pin::new(&mut self.0).poll_read(context, buffer);
         if matches!(read, Poll::Ready(Ok(()))) {
             // a peer that has just gone cannot be acknowledged: the next read will say so
-            drop(set_tcp_quickack(&self.0, true));
+            let _ = set_tcp_quickack(&self.0, true);
         }
         read
     }

@@ -15,11 +15,11 @@ use super::config::StoreConfig;
 use super::directory::{CleanMark, Lock, index_directory, open_format, remove_index};
 use super::disk::{Disk, SystemDisk};
 use super::error::{AppendError, StoreError};
+use super::frame::Record;
 use super::head::Head;
 use super::index::Index;
 use super::locate::{StreamCursor, head_for_reading, step_backwards, step_forwards};
 use super::log::{Chunk, Log};
-use super::frame::Record;
 use super::recovery::{Evidence, list_segments, open_sealed, open_tail, replay};
 use super::segment::SEGMENT_HEADER_BYTES;
 use super::tail::Tail;
@@ -76,7 +76,8 @@ impl Store {
         let log = Log::new(&directory, disk, log_id, Vec::new());
         open_sealed(&log, &bases)?;
         let index = open_index(&log)?;
-        let evidence = Evidence { watermark: index.watermark(log_id)?, clean: CleanMark::read(&directory, log_id)? };
+        let evidence =
+            Evidence { watermark: index.watermark(log_id)?, clean: CleanMark::read(&directory, log_id)? };
         let appender = match bases.last() {
             Some(base) => open_tail(&log, *base, &evidence, config.segment_bytes)?,
             None => Appender::create(&log, 0, config.segment_bytes)?,
@@ -110,7 +111,10 @@ impl Store {
     }
 
     /// Queues a write and returns where its answer will be. Writes are done in the order of their queueing.
-    pub(crate) async fn submit(&self, command: Command) -> Result<oneshot::Receiver<WriteResult>, AppendError> {
+    pub(crate) async fn submit(
+        &self,
+        command: Command,
+    ) -> Result<oneshot::Receiver<WriteResult>, AppendError> {
         self.check(&command)?;
         let bytes = command_bytes(&command);
         let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tracing::{error, info};
 
 use super::appender::{Appender, Landed};
-use super::decide::{Decision, decide_append, decide_delete};
+use super::decide::{Decision, decide_append, decide_delete, decide_tombstone};
 use super::error::{AppendError, StoreError};
 use super::frame::{FrameBuilder, Record, TOMBSTONE_REVISION};
 use super::head::{DELETED_BEFORE, METADATA_TYPE, TOMBSTONE_TYPE, described_stream};
@@ -40,7 +40,11 @@ pub(crate) struct Request {
 }
 
 /// Runs until all senders are gone. Returns the appender for the clean shutdown, if it is still sound.
-pub(crate) fn run(shared: &Arc<Shared>, mut appender: Appender, mut queue: mpsc::Receiver<Request>) -> Option<Appender> {
+pub(crate) fn run(
+    shared: &Arc<Shared>,
+    mut appender: Appender,
+    mut queue: mpsc::Receiver<Request>,
+) -> Option<Appender> {
     let mut stage = Stage::new(&shared.index);
     let mut failed: Option<String> = None;
     let mut batch = Vec::new();
@@ -108,7 +112,12 @@ fn write_batch(
 ) -> Result<(), StoreError> {
     let bytes: usize = batch.iter().map(|request| command_bytes(&request.command)).sum();
     let position = appender.start_frame(&shared.log)?;
-    let mut frame = Frame { shared, stage, builder: FrameBuilder::new(position, shared.log.seed(), bytes + batch.len() * 256), now: now_ticks() };
+    let mut frame = Frame {
+        shared,
+        stage,
+        builder: FrameBuilder::new(position, shared.log.seed(), bytes + batch.len() * 256),
+        now: now_ticks(),
+    };
     let mut answers = Vec::with_capacity(batch.len());
     for request in batch.iter() {
         answers.push(frame.take(&request.command)?);
@@ -163,7 +172,12 @@ impl Frame<'_, '_> {
         }
     }
 
-    fn append(&mut self, stream: &str, expected: Expected, events: &[NewEvent]) -> Result<WriteResult, StoreError> {
+    fn append(
+        &mut self,
+        stream: &str,
+        expected: Expected,
+        events: &[NewEvent],
+    ) -> Result<WriteResult, StoreError> {
         let first = match decide_append(self.stage, &self.shared.log, stream, expected, events)? {
             Decision::Write { first_revision } => first_revision,
             Decision::Repeat(written) => {
@@ -209,7 +223,7 @@ impl Frame<'_, '_> {
     }
 
     fn tombstone(&mut self, stream: &str, expected: Expected) -> Result<WriteResult, StoreError> {
-        match decide_delete(self.stage, stream, expected)? {
+        match decide_tombstone(self.stage, stream, expected)? {
             Decision::Write { .. } => {
                 let event = system_event(TOMBSTONE_TYPE, Vec::new());
                 self.push(stream, TOMBSTONE_REVISION, &event).map(Ok)
@@ -229,7 +243,10 @@ impl Frame<'_, '_> {
         self.push(&metastream, head.next_revision(), &system_event(METADATA_TYPE, json.into_bytes()))
     }
 
-    fn metadata_of(&mut self, metastream: &str) -> Result<serde_json::Map<String, serde_json::Value>, StoreError> {
+    fn metadata_of(
+        &mut self,
+        metastream: &str,
+    ) -> Result<serde_json::Map<String, serde_json::Value>, StoreError> {
         let head = self.stage.head(metastream)?;
         let (Some(key), Some(last)) = (head.key, head.last) else {
             return Ok(serde_json::Map::new());

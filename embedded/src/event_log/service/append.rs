@@ -74,12 +74,8 @@ fn success(written: Written) -> Success {
 fn wrong_version(expected: Expected, current: Option<u64>) -> WrongExpectedVersion {
     let (wanted, wanted_old) = match expected {
         Expected::Any => (Wanted::ExpectedAny(Empty {}), WantedOld::Any2060(Empty {})),
-        Expected::NoStream => {
-            (Wanted::ExpectedNoStream(Empty {}), WantedOld::ExpectedRevision2060(u64::MAX))
-        }
-        Expected::Exists => {
-            (Wanted::ExpectedStreamExists(Empty {}), WantedOld::StreamExists2060(Empty {}))
-        }
+        Expected::NoStream => (Wanted::ExpectedNoStream(Empty {}), WantedOld::ExpectedRevision2060(u64::MAX)),
+        Expected::Exists => (Wanted::ExpectedStreamExists(Empty {}), WantedOld::StreamExists2060(Empty {})),
         Expected::Exact(revision) => {
             (Wanted::ExpectedRevision(revision), WantedOld::ExpectedRevision2060(revision))
         }

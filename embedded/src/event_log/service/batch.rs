@@ -12,9 +12,13 @@ use super::super::error::AppendError;
 use super::super::proto::google::rpc;
 use super::super::proto::shared;
 use super::super::proto::streams::batch_append_req::Options;
-use super::super::proto::streams::batch_append_req::options::{DeadlineOption, ExpectedStreamPosition as Wanted};
+use super::super::proto::streams::batch_append_req::options::{
+    DeadlineOption, ExpectedStreamPosition as Wanted,
+};
 use super::super::proto::streams::batch_append_resp::success::{CurrentRevisionOption, PositionOption};
-use super::super::proto::streams::batch_append_resp::{ExpectedStreamPosition as Echo, Result as Outcome, Success};
+use super::super::proto::streams::batch_append_resp::{
+    ExpectedStreamPosition as Echo, Result as Outcome, Success,
+};
 use super::super::proto::streams::{BatchAppendReq, BatchAppendResp};
 use super::super::status;
 use super::super::types::{Command, Expected, NewEvent, WriteResult, Written};
@@ -101,7 +105,8 @@ async fn receive(
     while let Some(message) = request.message().await? {
         let BatchAppendReq { correlation_id, options, proposed_messages, is_final } = message;
         let correlation = correlation_id.unwrap_or_default();
-        let id = correlation.parse().ok_or_else(|| Status::invalid_argument("a batch has no correlation id"))?;
+        let id =
+            correlation.parse().ok_or_else(|| Status::invalid_argument("a batch has no correlation id"))?;
         let mut batch = match (unfinished.remove(&id), options) {
             (Some(batch), _) => batch,
             (None, Some(options)) => begin(options)?,
@@ -153,7 +158,13 @@ fn begin(options: Options) -> Result<Batch, Status> {
         None => return Err(Status::invalid_argument("a batch expects no revision")),
     };
     let wait = wait_of(options.deadline_option);
-    Ok(Batch { stream: stream_name(options.stream_identifier)?, expected, wait, events: Vec::new(), bytes: 0 })
+    Ok(Batch {
+        stream: stream_name(options.stream_identifier)?,
+        expected,
+        wait,
+        events: Vec::new(),
+        bytes: 0,
+    })
 }
 
 /// How long a batch waits for its answer: what its deadline says, within bounds.

@@ -9,13 +9,13 @@ use super::super::frame::Record;
 use super::super::head::Head;
 use super::super::locate::StreamCursor;
 use super::super::proto::shared;
+use super::super::proto::streams::ReadReq;
 use super::super::proto::streams::read_message::{Content, StreamNotFound};
 use super::super::proto::streams::read_req::all_options::AllOption;
 use super::super::proto::streams::read_req::options::{CountOption, FilterOption, StreamOption};
 use super::super::proto::streams::read_req::stream_options::RevisionOption;
 use super::super::proto::streams::read_req::uuid_option::Content as UuidContent;
 use super::super::proto::streams::read_req::{Options, ReadDirection};
-use super::super::proto::streams::ReadReq;
 use super::super::status;
 use super::super::wire::UuidForm;
 use super::super::writer::now_ticks;
@@ -79,7 +79,8 @@ pub(super) async fn start(service: &Streams, request: ReadReq) -> Result<Deliver
                     reader.spawn(async move |reader| read.run(reader).await);
                 }
                 CountOption::Subscription(_) => {
-                    if matches!(from, From::At(position) if position != u64::MAX && position > service.store.end()) {
+                    if matches!(from, From::At(position) if position != u64::MAX && position > service.store.end())
+                    {
                         return Err(status::invalid_position());
                     }
                     reader.spawn(async move |reader| subscribe::to_all(reader, from, filter).await);
@@ -200,9 +201,10 @@ impl StreamRead {
         let mut sent = 0;
         while let Some(revision) = next.filter(|revision| sent < self.count && *revision >= first) {
             let (name, head) = (self.name.clone(), self.head);
-            let records =
-                blocking(&reader.service.store, move |store| store.read_stream_backwards(&name, &head, revision))
-                    .await?;
+            let records = blocking(&reader.service.store, move |store| {
+                store.read_stream_backwards(&name, &head, revision)
+            })
+            .await?;
             next = records.last().and_then(|record| record.revision().checked_sub(1));
             let visible = records.iter().take_while(|record| record.revision() >= first).count();
             sent += self.send(reader, &records[..visible], self.count - sent).await?;
@@ -230,7 +232,9 @@ impl StreamRead {
 
 pub(super) fn not_found(name: &str) -> Content {
     let stream_name = name.as_bytes().to_vec().into();
-    Content::StreamNotFound(StreamNotFound { stream_identifier: Some(shared::StreamIdentifier { stream_name }) })
+    Content::StreamNotFound(StreamNotFound {
+        stream_identifier: Some(shared::StreamIdentifier { stream_name }),
+    })
 }
 
 /// A counted read of `$all`.
@@ -268,7 +272,11 @@ impl AllRead {
         while left > 0 && (self.backwards || position < end) {
             let backwards = self.backwards;
             let chunk = blocking(&store, move |store| {
-                if backwards { store.read_backwards(position) } else { store.read_forwards(position, STEP_BYTES) }
+                if backwards {
+                    store.read_backwards(position)
+                } else {
+                    store.read_forwards(position, STEP_BYTES)
+                }
             })
             .await?;
             if chunk.records.is_empty() {

@@ -116,7 +116,11 @@ async fn follow_stream(reader: &mut Reader, name: &str, from: From) -> Result<()
             live = true;
             let stream_revision = head.last.and_then(|last| i64::try_from(last).ok());
             let timestamp = Some(timestamp());
-            reader.delivery.message(Content::CaughtUp(CaughtUp { timestamp, stream_revision, position: None }));
+            reader.delivery.message(Content::CaughtUp(CaughtUp {
+                timestamp,
+                stream_revision,
+                position: None,
+            }));
         }
         reader.delivery.flush().await?;
         wait(reader, &mut commits, None).await?;
@@ -206,7 +210,8 @@ impl Progress {
         reader.delivery.reserve(&chunk.records);
         // the first event of a resumed subscription is the one that the client has already
         let known = self.seen;
-        for record in chunk.records.iter().filter(|record| known.is_none_or(|seen| record.position() > seen)) {
+        for record in chunk.records.iter().filter(|record| known.is_none_or(|seen| record.position() > seen))
+        {
             let wanted = self.filter.as_ref().map_or(Ok(true), |filter| filter.accepts(record))?;
             if wanted {
                 reader.delivery.event(record);
@@ -243,7 +248,11 @@ async fn follow_all(reader: &mut Reader, from: From, filter: Option<Filter>) -> 
             }
             let position = progress.seen.map(AllStreamPosition::at);
             let timestamp = Some(timestamp());
-            reader.delivery.message(Content::CaughtUp(CaughtUp { timestamp, stream_revision: None, position }));
+            reader.delivery.message(Content::CaughtUp(CaughtUp {
+                timestamp,
+                stream_revision: None,
+                position,
+            }));
         }
         reader.delivery.flush().await?;
         let due = filtered && progress.considered > 0;

@@ -1,0 +1,9 @@
+//! The event-log node, seen through the official Rust client and through its own store.
+
+mod event_log {
+    pub(crate) mod support;
+
+    mod appends;
+    mod reads;
+    mod subscriptions;
+}
