@@ -18,7 +18,8 @@ mod value;
 use read::Reader;
 pub use read::{SettingDescription, Source};
 pub use sections::{
-    Agora, Auth, Config, Data, EventLog, Http, Limits, Payments, Postgres, Public, Secrets, Services, Shows, Telemetry,
+    Agora, Auth, Config, Data, EventLog, Http, Limits, Payments, Postgres, Public, Secrets, Services, Shows,
+    Telemetry,
 };
 pub use value::{Choice, ConnectionUrl, List, LogFormat, Mode, OtlpExport, PaymentProvider, Secret};
 

@@ -142,8 +142,7 @@ fn is_safe_key_url(url: &str) -> bool {
     let is_here = |base: &&str| {
         url.strip_prefix(*base).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
     };
-    url.len() > "https://".len()
-        && (url.starts_with("https://") || this_machine.iter().any(is_here))
+    url.len() > "https://".len() && (url.starts_with("https://") || this_machine.iter().any(is_here))
 }
 
 fn is_origin(origin: &str) -> bool {

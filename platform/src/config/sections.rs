@@ -101,8 +101,9 @@ section! {
         body_limit_bytes: usize = "65536" in 1_024..=16_777_216,
         /// A request that is not answered after this long gets 503.
         request_timeout_seconds: u64 = "30" in 6..=600,
-        /// A connection that does not send a whole request head within this time is closed.
-        header_read_timeout_seconds: u64 = "10" in 1..=120,
+        /// A connection that does not send a whole request head within this time is closed, an idle one too: proxies
+        /// in front must close theirs earlier.
+        header_read_timeout_seconds: u64 = "30" in 1..=120,
         /// Open connections, sockets included; further ones wait.
         connections_max: usize = "20000" in 16..=1_000_000,
         /// Origins of web pages that may call from a browser, such as https://console.example.com; `*` is any.

@@ -148,6 +148,13 @@ pub fn too_large(limit: usize) -> Problem {
 
 /// `application/json`, or a type whose suffix says that it is JSON, in UTF-8.
 fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
+    if headers.contains_key(header::CONTENT_ENCODING) {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_content_encoding",
+            "send the body as it is, without Content-Encoding",
+        ));
+    }
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
     let only = values.next().filter(|_| values.next().is_none());
     // what nearly every client sends, without looking closer

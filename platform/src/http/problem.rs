@@ -10,7 +10,9 @@ use axum::response::{IntoResponse, Response};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
+use utoipa::{PartialSchema, ToSchema};
 
 use super::context::RequestContext;
 
@@ -253,39 +255,46 @@ impl IntoResponse for Problem {
 }
 
 /// What an error answer looks like, for the OpenAPI document.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[schema(as = Problem)]
-pub struct ProblemSchema {
+struct ProblemSchema {
     /// A stable reference of the kind of problem: `/problems/` and the code.
     #[serde(rename = "type")]
     #[schema(example = "/problems/invalid_field")]
-    pub kind: String,
+    kind: String,
     /// The status in words.
     #[schema(example = "Unprocessable Entity")]
-    pub title: String,
+    title: String,
     /// The HTTP status.
     #[schema(example = 422)]
-    pub status: u16,
+    status: u16,
     /// What to do about it.
-    pub detail: String,
+    detail: String,
     /// The stable code to decide by.
     #[schema(example = "invalid_field")]
-    pub code: String,
+    code: String,
     /// The path of the request.
-    pub instance: Option<String>,
+    instance: Option<String>,
     /// The request's id, to quote in a report.
-    pub request_id: Option<String>,
+    request_id: Option<String>,
     /// Seconds after which it may be tried again.
-    pub retry_after: Option<u64>,
+    retry_after: Option<u64>,
     /// The field at fault, as a path.
     #[schema(example = "settings.maxViewers")]
-    pub field: Option<String>,
+    field: Option<String>,
     /// The limit that was passed.
-    pub limit: Option<u64>,
+    limit: Option<u64>,
     /// Why it was refused, with a 403.
-    pub reason: Option<String>,
+    reason: Option<String>,
 }
+
+impl PartialSchema for Problem {
+    fn schema() -> RefOr<Schema> {
+        ProblemSchema::schema()
+    }
+}
+
+impl ToSchema for Problem {}
 
 /// An error with all its causes, for the log.
 pub struct Chain<'a>(pub &'a (dyn Error + 'static));
@@ -338,6 +347,15 @@ mod tests {
         assert_eq!(body(&Problem::forbidden("banned", "you are banned"))["reason"], "banned");
         let response = Problem::unauthorized("token_missing", "send a token").into_response();
         assert_eq!(response.headers()["www-authenticate"], "Bearer");
+    }
+
+    #[test]
+    fn the_schema_names_the_members() {
+        let schema = serde_json::to_value(Problem::schema()).expect("serialises").to_string();
+        for member in ["type", "status", "code", "retryAfter", "requestId"] {
+            assert!(schema.contains(&format!("\"{member}\"")), "{member}: {schema}");
+        }
+        assert_eq!(Problem::name(), "Problem");
     }
 
     #[test]

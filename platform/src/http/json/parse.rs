@@ -11,6 +11,10 @@ use serde_json::error::Category;
 
 use crate::http::problem::Problem;
 
+mod shape;
+
+use shape::is_sequence;
+
 /// Deepest nesting of arrays and objects: no request of ours needs a tenth of it, and recursion must end.
 pub const DEPTH_MAX: usize = 32;
 
@@ -25,6 +29,9 @@ const NAMES_COMPARED_MAX: usize = 16;
 /// 400 `malformed_json` where it is no JSON, repeats a name or nests too deep; 422 `invalid_field` where it is not a `T`.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     scan(body)?;
+    if body.trim_ascii_start().first() == Some(&b'[') && !is_sequence::<T>() {
+        return Err(Problem::unprocessable("invalid_field", "send an object, not an array"));
+    }
     match serde_json::from_slice(body) {
         Ok(value) => Ok(value),
         Err(error) if error.classify() == Category::Data => Err(explain::<T>(body, &error)),
