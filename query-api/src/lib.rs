@@ -1,1 +1,4 @@
-//! (placeholder while the workspace is laid out)
+//! The read side's service: queries over the read models, and shows in real time.
+
+pub mod opening;
+pub mod realtime;

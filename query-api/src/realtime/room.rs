@@ -1,0 +1,246 @@
+//! A show's room on this node: its state, what was said last, and the one task that writes both.
+
+use bytes::Bytes;
+use platform::event_log::StoredEvent;
+use schemas::{PersonId, Revision, ShowId};
+use serde_json::value::RawValue;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::frame::{self, FrameType, GapData, RecentMessage, Status, ViewerCountData};
+use super::history::{History, HistoryError};
+use super::ring::{Cursor, Entry, Pulled, Ring};
+use super::state::ShowState;
+use super::translate;
+use super::wire::CloseCode;
+
+/// How long opened messages may be kept for further snapshots: an erasure must not wait for more than this.
+const RECENT_CACHE_AGE_MAX: Duration = Duration::from_secs(5);
+
+/// What became of a room's opening.
+pub(super) type Opened = Result<Mutex<Shared>, Arc<HistoryError>>;
+
+/// A show's room.
+pub struct Room {
+    /// The show.
+    pub(super) show: ShowId,
+    pub(super) opened: OnceLock<Opened>,
+    /// Ticks when there is something to see: frames, the end of the opening, the end of the room.
+    pub(super) wake: watch::Sender<()>,
+    /// Events from the subscription. A full queue loses none: the room reads the log, see `announced`.
+    pub(super) events: mpsc::Sender<StoredEvent>,
+    /// One more than the latest revision that the subscription has seen.
+    pub(super) announced: AtomicU64,
+    /// Why all sockets must go.
+    pub(super) closing: OnceLock<CloseCode>,
+    /// Grows when the access rules become stricter: sockets then ask again.
+    pub(super) access_epoch: AtomicU32,
+}
+
+/// What the room's task writes and its sockets read, in one lock: what a snapshot says and where it stands
+/// among the frames can then not disagree.
+pub(super) struct Shared {
+    pub(super) state: ShowState,
+    pub(super) ring: Ring,
+    recent: Option<OpenedRecent>,
+}
+
+struct OpenedRecent {
+    up_to: Option<Revision>,
+    at: Instant,
+    json: Arc<RawValue>,
+}
+
+/// A snapshot, and where the frames after it begin.
+pub(crate) struct Snapshot {
+    pub(crate) wire: Bytes,
+    pub(crate) cursor: Cursor,
+    pub(crate) sequence: Revision,
+}
+
+/// Who may see a show.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Audience {
+    pub(crate) creator: PersonId,
+    pub(crate) is_protected: bool,
+}
+
+impl Shared {
+    pub(super) fn new(state: ShowState, backlog_bytes_max: usize) -> Self {
+        let ring = Ring::new(backlog_bytes_max, state.revision);
+        Self { state, ring, recent: None }
+    }
+}
+
+impl Room {
+    pub(super) fn new(show: ShowId, events: mpsc::Sender<StoredEvent>) -> Self {
+        Self {
+            show,
+            opened: OnceLock::new(),
+            wake: watch::Sender::new(()),
+            events,
+            announced: AtomicU64::new(0),
+            closing: OnceLock::new(),
+            access_epoch: AtomicU32::new(0),
+        }
+    }
+
+    /// The show.
+    pub(crate) fn show(&self) -> ShowId {
+        self.show
+    }
+
+    /// Hands the room an event that the subscription saw. Never waits.
+    pub(super) fn offer(&self, event: StoredEvent) {
+        self.announced.fetch_max(event.revision + 1, Ordering::AcqRel);
+        // full: the room reads from the log what it was told of here
+        drop(self.events.try_send(event));
+    }
+
+    /// Waits until the room is open.
+    pub(crate) async fn ready(&self) -> Result<(), Arc<HistoryError>> {
+        let mut wake = self.wake.subscribe();
+        loop {
+            match self.opened.get() {
+                Some(Ok(_)) => return Ok(()),
+                Some(Err(error)) => return Err(Arc::clone(error)),
+                // the sender is ours: it outlives this wait
+                None => drop(wake.changed().await),
+            }
+        }
+    }
+
+    /// Wakes whenever there may be something to pull.
+    pub(crate) fn watch(&self) -> watch::Receiver<()> {
+        self.wake.subscribe()
+    }
+
+    /// Ends the room: its sockets are closed with this code.
+    pub(super) fn close(&self, code: CloseCode) {
+        // the first reason stays
+        let _ = self.closing.set(code);
+        self.wake.send_replace(());
+    }
+
+    /// Why the room ends, if it does.
+    pub(crate) fn closing(&self) -> Option<CloseCode> {
+        self.closing.get().copied()
+    }
+
+    /// Changes when the access rules became stricter.
+    pub(crate) fn access_epoch(&self) -> u32 {
+        self.access_epoch.load(Ordering::Acquire)
+    }
+
+    /// The shared state; `None` only before [`Room::ready`].
+    pub(super) fn shared(&self) -> Option<&Mutex<Shared>> {
+        self.opened.get().and_then(|opened| opened.as_ref().ok())
+    }
+
+    pub(crate) fn audience(&self) -> Option<Audience> {
+        let shared = self.shared()?.lock();
+        Some(Audience { creator: shared.state.creator, is_protected: shared.state.is_protected })
+    }
+
+    /// What a socket has not seen.
+    pub(crate) fn pull(&self, cursor: &mut Cursor, bytes_max: usize, take: impl FnMut(&Entry)) -> Pulled {
+        let Some(shared) = self.shared() else { return Pulled::Nothing };
+        let shared = shared.lock();
+        shared.ring.pull(cursor, shared.ring.end(), bytes_max, take)
+    }
+
+    /// What a socket has not seen before a snapshot that it gets.
+    pub(crate) fn pull_until(
+        &self,
+        cursor: &mut Cursor,
+        until: Cursor,
+        take: impl FnMut(&Entry),
+    ) -> Pulled {
+        let Some(shared) = self.shared() else { return Pulled::Nothing };
+        shared.lock().ring.pull(cursor, until, usize::MAX, take)
+    }
+
+    /// Where a socket that has everything up to `sequence` goes on; `None`: the log has to be read first.
+    pub(crate) fn join_after(&self, sequence: Revision) -> Option<Cursor> {
+        self.shared()?.lock().ring.after(sequence)
+    }
+
+    /// Everything up to this revision has been said.
+    pub(crate) fn revision(&self) -> Revision {
+        self.shared().map_or(0, |shared| shared.lock().state.revision)
+    }
+
+    /// The notice to a socket that has lost what came after `from`.
+    pub(crate) fn gap(&self, from: Revision) -> Result<Bytes, serde_json::Error> {
+        let to = self.shared().and_then(|shared| shared.lock().state.last_frame).unwrap_or(from);
+        // the frame's own sequence is where the client stands: that is what it resumes from
+        frame::coalesced(FrameType::Gap, from, &GapData { from, to: to.max(from) })
+    }
+
+    /// The number of viewers as it is, for the end of a resume.
+    pub(crate) fn current_count(&self, at_least: Revision) -> Result<Option<Bytes>, serde_json::Error> {
+        let Some(shared) = self.shared() else { return Ok(None) };
+        let (sequence, viewer_count, status) = {
+            let shared = shared.lock();
+            (shared.state.revision, shared.state.audience.viewer_count, shared.state.status)
+        };
+        // a room that is behind the client has no current count yet; the next coalesced one will tell it
+        if sequence < at_least || status == Status::Cancelled {
+            return Ok(None);
+        }
+        let data = ViewerCountData { stream_id: self.show, viewer_count, is_increasing: false };
+        frame::coalesced(FrameType::ViewerCountUpdate, sequence, &data).map(Some)
+    }
+
+    /// How the show stands, at one sequence, with the place of the frames after it.
+    ///
+    /// State and place are taken under one lock; opening the messages happens after, and what is said
+    /// meanwhile comes behind the snapshot as ordinary frames.
+    pub(crate) async fn snapshot(&self, history: &History) -> Result<Snapshot, HistoryError> {
+        let shared = self.shared().ok_or(HistoryError::UnknownShow)?;
+        let now = Instant::now();
+        let (state, cursor, cached) = {
+            let shared = shared.lock();
+            let up_to = shared.state.recent.back().map(|posted| posted.revision);
+            let fresh = |recent: &&OpenedRecent| recent.up_to == up_to && now - recent.at < RECENT_CACHE_AGE_MAX;
+            let cached = shared.recent.as_ref().filter(fresh).map(|recent| Arc::clone(&recent.json));
+            (shared.state.clone(), shared.ring.end(), cached)
+        };
+        let json = match cached {
+            Some(json) => json,
+            None => {
+                let json = open_recent(history, &state).await?;
+                let up_to = state.recent.back().map(|posted| posted.revision);
+                shared.lock().recent = Some(OpenedRecent { up_to, at: now, json: Arc::clone(&json) });
+                json
+            }
+        };
+        let wire = frame::coalesced(FrameType::Snapshot, state.revision, &state.snapshot(json));
+        Ok(Snapshot { wire: wire.map_err(|_| HistoryError::Malformed)?, cursor, sequence: state.revision })
+    }
+}
+
+impl Shared {
+    /// Forgets opened messages that may not be kept any longer.
+    pub(super) fn forget_opened(&mut self, now: Instant) {
+        if self.recent.as_ref().is_some_and(|recent| now - recent.at >= RECENT_CACHE_AGE_MAX) {
+            self.recent = None;
+        }
+    }
+}
+
+async fn open_recent(history: &History, state: &ShowState) -> Result<Arc<RawValue>, HistoryError> {
+    let mut messages = Vec::with_capacity(state.recent.len());
+    for posted in &state.recent {
+        let message = translate::message(&*history.opener, posted.event_id, posted.at, &posted.message);
+        let message = message.await.map_err(HistoryError::Open)?;
+        messages.push(RecentMessage { sequence: posted.revision, message });
+    }
+    let json = serde_json::value::to_raw_value(&messages).map_err(|_| HistoryError::Malformed)?;
+    Ok(Arc::from(json))
+}

@@ -1,0 +1,403 @@
+//! One socket: a task that passes on what its room says, carries out what its client says, and ends it well.
+//!
+//! It waits for four things at once (its connection, its room, its running command, its next deadline) and holds
+//! no buffer while it waits. What it has to send lives in the room, once for all sockets; only what is being
+//! written, answers to this client, and the replay of what it missed are its own, and bounded.
+
+mod answer;
+mod link;
+mod replay;
+mod work;
+
+pub(crate) use link::Io;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use platform::http::auth::Caller;
+use schemas::{Revision, ShowId};
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use self::link::{Link, Moved};
+use self::work::Work;
+use super::core::Core;
+use super::life_signs::LastHeard;
+use super::ring::{Cursor, Entry, Pulled};
+use super::rooms::Occupant;
+use super::seats::Seat;
+use super::wire::{self, CloseCode, Inbound};
+
+/// Bytes that one pull takes from the room: as many as one flush should carry.
+const PULL_BYTES_MAX: usize = 64 * 1024;
+
+/// A client that does not take its answers is not read from.
+const UNWRITTEN_BYTES_MAX: usize = 64 * 1024;
+
+/// How long the other end may take to answer a close.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
+
+/// Who is at the other end, and how they came.
+pub(crate) struct Client {
+    /// The bearer of the token; `None`: reading only.
+    pub(crate) caller: Option<Arc<Caller>>,
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) user_agent: Option<http::HeaderValue>,
+}
+
+/// What a socket holds as long as it lives.
+pub(crate) struct Held {
+    pub(crate) occupant: Occupant,
+    pub(crate) _seat: Seat,
+    /// The server's place among the connections allowed.
+    pub(crate) _connection: Option<platform::http::server::Connection>,
+}
+
+/// Where a socket stands with its room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Standing {
+    /// Just opened: it may still say from where it wants to go on.
+    Fresh,
+    /// It gets what the room says.
+    Live(Cursor),
+    /// It lost frames, was told so, and must resume.
+    Gapped,
+}
+
+/// How far a socket reads in its room.
+#[derive(Clone, Copy)]
+enum Until {
+    /// At most about so many bytes.
+    Bytes(usize),
+    /// Up to a snapshot that follows.
+    Snapshot(Cursor),
+    /// All that a resume did not read from the log.
+    Resumed,
+}
+
+/// How a socket ends.
+enum End {
+    /// We close, with a reason.
+    Close(CloseCode),
+    /// The client closed, with its code.
+    Closed(Option<u16>),
+    /// The connection is gone.
+    Gone,
+}
+
+pub(crate) struct Socket {
+    core: Arc<Core>,
+    number: u64,
+    show: ShowId,
+    client: Client,
+    held: Held,
+    link: Link,
+    standing: Standing,
+    /// Frames up to here are with the client, or on their way.
+    delivered: Revision,
+    /// Frames up to here it has from elsewhere: the room's are not repeated.
+    floor: Revision,
+    /// What the client said and still waits, in order.
+    waiting: VecDeque<Work>,
+    running: Option<BoxFuture<'static, work::Done>>,
+    heard: LastHeard,
+    access_epoch: u32,
+    due: Due,
+}
+
+/// When what is due.
+struct Due {
+    ping: Instant,
+    heard_at: Instant,
+    /// End of the token.
+    expiry: Option<Instant>,
+    hello: Option<Instant>,
+    resume: Option<Instant>,
+    /// A node that stops closes this socket then.
+    leave: Option<Instant>,
+    /// How much was written at the last look, and when that was.
+    written: (u64, Instant),
+}
+
+impl Socket {
+    pub(crate) fn new(core: Arc<Core>, client: Client, held: Held, io: Io, already_read: &[u8]) -> Self {
+        let now = Instant::now();
+        let settings = &core.settings;
+        let expiry = client.caller.as_ref().map(|caller| {
+            let left_ms = caller.expires_at.timestamp_millis() - core.clock.now().millis();
+            now + Duration::from_millis(u64::try_from(left_ms).unwrap_or(0))
+        });
+        let due = Due {
+            ping: now + settings.ping_interval,
+            heard_at: now,
+            expiry,
+            hello: Some(now + settings.hello_wait),
+            resume: None,
+            leave: None,
+            written: (0, now),
+        };
+        let room = held.occupant.room();
+        let (show, access_epoch, delivered) = (room.show, room.access_epoch(), room.revision());
+        Self {
+            number: core.next_socket(),
+            link: Link::new(io, already_read, settings.message_bytes_max),
+            core,
+            show,
+            client,
+            held,
+            standing: Standing::Fresh,
+            delivered,
+            floor: 0,
+            waiting: VecDeque::new(),
+            running: None,
+            heard: LastHeard::default(),
+            access_epoch,
+            due,
+        }
+    }
+
+    /// Runs until the socket ends.
+    pub(crate) async fn run(mut self) {
+        let end = self.serve().await;
+        self.core.life_signs.end(self.number);
+        match end {
+            End::Close(code) => self.close(code.number(), code.reason()).await,
+            End::Closed(code) => self.close(code.unwrap_or(CloseCode::Normal.number()), "").await,
+            End::Gone => {}
+        }
+    }
+
+    async fn serve(&mut self) -> End {
+        let mut room = self.held.occupant.room().watch();
+        let mut alarm = Box::pin(sleep_until(self.next_due()));
+        loop {
+            if let Err(end) = self.advance().await {
+                return end;
+            }
+            self.set_alarm(&mut alarm);
+            let wants_read = self.wants_read();
+            let is_listening = self.link.unwritten_bytes() == 0;
+            tokio::select! {
+                biased;
+                moved = self.link.moved(wants_read) => match moved {
+                    Moved::Read => self.hear(),
+                    Moved::Flushed => {}
+                    Moved::Gone => return End::Gone,
+                },
+                // the room outlives its occupants, so that this fails never
+                _ = room.changed(), if is_listening => {}
+                done = run_or_wait(&mut self.running) => {
+                    self.running = None;
+                    if let Err(end) = Box::pin(self.finish(done)).await {
+                        return end;
+                    }
+                }
+                () = &mut alarm => {
+                    if let Err(end) = self.look_at_clock().await {
+                        return end;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does what can be done without waiting for anything: reads on, carries out, passes on.
+    async fn advance(&mut self) -> Result<(), End> {
+        self.take_inbound()?;
+        while self.running.is_none() && self.link.unwritten_bytes() < UNWRITTEN_BYTES_MAX {
+            let Some(work) = self.waiting.pop_front() else { break };
+            // on the heap while it runs: an idle socket's task stays small
+            Box::pin(self.begin(work)).await?;
+            self.take_inbound()?;
+        }
+        self.look_at_room().await?;
+        if let Standing::Live(cursor) = self.standing
+            && self.link.unwritten_bytes() == 0
+        {
+            self.pass_on(cursor, Until::Bytes(PULL_BYTES_MAX))?;
+        }
+        Ok(())
+    }
+
+    fn take_inbound(&mut self) -> Result<(), End> {
+        while self.waiting.len() < self.core.settings.commands_waiting_max {
+            let inbound = self.link.next_inbound().map_err(|error| End::Close(error.close_code()))?;
+            match inbound {
+                None => break,
+                Some(Inbound::Text(text)) => self.waiting.push_back(self.understand(&text)),
+                Some(Inbound::Ping(payload)) => self.link.send(wire::pong(&payload)),
+                Some(Inbound::Pong) => {}
+                Some(Inbound::Close(code)) => return Err(End::Closed(code)),
+            }
+        }
+        Ok(())
+    }
+
+    fn wants_read(&self) -> bool {
+        self.waiting.len() < self.core.settings.commands_waiting_max
+            && self.link.unwritten_bytes() < UNWRITTEN_BYTES_MAX
+    }
+
+    fn hear(&mut self) {
+        self.due.heard_at = Instant::now();
+        self.core.life_signs.hear(&self.heard);
+    }
+
+    /// Queues what the room said, or tells of the gap.
+    fn pass_on(&mut self, mut cursor: Cursor, until: Until) -> Result<(), End> {
+        let room = self.held.occupant.room();
+        let (link, delivered, floor) = (&mut self.link, &mut self.delivered, self.floor);
+        let mut take = |entry: &Entry| {
+            *delivered = entry.sequence.max(*delivered);
+            link.send(entry.wire.clone());
+        };
+        let pulled = match until {
+            Until::Bytes(bytes_max) => room.pull(&mut cursor, bytes_max, |entry| {
+                if entry.sequence > floor {
+                    take(entry);
+                }
+            }),
+            Until::Snapshot(end) => room.pull_until(&mut cursor, end, |entry| {
+                if entry.sequence > floor {
+                    take(entry);
+                }
+            }),
+            Until::Resumed => room.pull(&mut cursor, usize::MAX, |entry| {
+                // one current count follows anyway
+                if entry.sequence > floor && entry.is_durable {
+                    take(entry);
+                }
+            }),
+        };
+        match pulled {
+            Pulled::Nothing | Pulled::Some => self.standing = Standing::Live(cursor),
+            Pulled::Lost => {
+                metrics::counter!("tally_realtime_gaps_total").increment(1);
+                let gap = room.gap(self.delivered);
+                self.send(gap)?;
+                self.standing = Standing::Gapped;
+                self.due.resume = Some(Instant::now() + self.core.settings.gap_resume_max);
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, wire: Result<Bytes, serde_json::Error>) -> Result<(), End> {
+        // plain data with text keys: none in practice
+        self.link.send(wire.map_err(|_| End::Close(CloseCode::Internal))?);
+        Ok(())
+    }
+
+    /// Whether the room ends, or lets fewer people in than before.
+    async fn look_at_room(&mut self) -> Result<(), End> {
+        let room = self.held.occupant.room();
+        match room.closing() {
+            None => {}
+            Some(CloseCode::GoingAway) if self.due.leave.is_none() => {
+                // spread by the socket's number: the clients must not all come back at once
+                let spread_ms = u64::try_from(self.core.settings.shutdown_spread.as_millis()).unwrap_or(0);
+                let delay_ms = self.number.wrapping_mul(SPREAD_FACTOR) % spread_ms.max(1);
+                self.due.leave = Some(Instant::now() + Duration::from_millis(delay_ms));
+            }
+            Some(CloseCode::GoingAway) => {}
+            Some(code) => return Err(End::Close(code)),
+        }
+        let epoch = room.access_epoch();
+        if epoch != self.access_epoch {
+            self.access_epoch = epoch;
+            let may_stay = Box::pin(self.core.admission.may_enter(room, self.client.caller.as_deref())).await;
+            if may_stay.is_err() {
+                return Err(End::Close(CloseCode::AccessLost));
+            }
+        }
+        Ok(())
+    }
+
+    fn next_due(&self) -> Instant {
+        let idle = self.due.heard_at + self.core.settings.idle_max;
+        let stalled = self.due.written.1 + self.core.settings.write_stall_max;
+        let stalled = (self.link.unwritten_bytes() > 0).then_some(stalled);
+        let optional = [self.due.expiry, self.due.hello, self.due.resume, self.due.leave, stalled];
+        optional.into_iter().flatten().fold(self.due.ping.min(idle), Instant::min)
+    }
+
+    /// Sets the alarm earlier where something is due before it; later it rings anyway and is set again.
+    fn set_alarm(&mut self, alarm: &mut Pin<Box<Sleep>>) {
+        let written = self.link.written();
+        if written != self.due.written.0 || self.link.unwritten_bytes() == 0 {
+            self.due.written = (written, Instant::now());
+        }
+        let next = self.next_due();
+        if next < alarm.deadline() || alarm.is_elapsed() {
+            alarm.as_mut().reset(next);
+        }
+    }
+
+    async fn look_at_clock(&mut self) -> Result<(), End> {
+        let now = Instant::now();
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let settings = Arc::clone(&self.core.settings);
+        if is_due(self.due.leave) {
+            return Err(End::Close(CloseCode::GoingAway));
+        }
+        if is_due(self.due.expiry) {
+            return Err(End::Close(CloseCode::TokenExpired));
+        }
+        if now >= self.due.heard_at + settings.idle_max {
+            return Err(End::Close(CloseCode::Idle));
+        }
+        let is_stalled = self.link.unwritten_bytes() > 0
+            && self.link.written() == self.due.written.0
+            && now >= self.due.written.1 + settings.write_stall_max;
+        if is_stalled || is_due(self.due.resume) {
+            metrics::counter!("tally_realtime_slow_closed_total").increment(1);
+            return Err(End::Close(CloseCode::TooSlow));
+        }
+        if self.due.ping <= now {
+            self.due.ping = now + settings.ping_interval;
+            self.link.send(wire::ping());
+        }
+        if is_due(self.due.hello) {
+            Box::pin(self.go_live()).await?;
+        }
+        Ok(())
+    }
+
+    /// Says why, and waits a little for the other end to agree.
+    async fn close(&mut self, code: u16, reason: &str) {
+        self.link.abandon();
+        self.link.send(wire::close(code, reason));
+        let deadline = Instant::now() + CLOSE_WAIT;
+        let farewell = async {
+            loop {
+                match self.link.moved(true).await {
+                    Moved::Gone => return,
+                    Moved::Flushed => {}
+                    Moved::Read => {
+                        // whatever it still said, only its close is of interest
+                        while let Ok(Some(inbound)) = self.link.next_inbound() {
+                            if matches!(inbound, Inbound::Close(_)) && self.link.unwritten_bytes() == 0 {
+                                return;
+                            }
+                        }
+                    }
+                }
+            }
+        };
+        // an end that says nothing is cut off
+        let _ = tokio::time::timeout_at(deadline, farewell).await;
+    }
+}
+
+/// Spreads consecutive numbers over any interval (Knuth's multiplicative hash).
+const SPREAD_FACTOR: u64 = 2_654_435_761;
+
+async fn run_or_wait(running: &mut Option<BoxFuture<'static, work::Done>>) -> work::Done {
+    match running {
+        Some(command) => command.await,
+        None => std::future::pending().await,
+    }
+}

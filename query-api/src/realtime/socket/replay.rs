@@ -1,0 +1,120 @@
+//! RESUME: exactly what the client missed, from the room where that still has it, else from the log, a page at a
+//! time as fast as the client takes it, joined to the live frames without gap or repeat.
+
+use platform::http::problem::Chain;
+use schemas::Revision;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::link::Moved;
+use super::{End, Socket, Standing, Until};
+use crate::realtime::history::HistoryError;
+use crate::realtime::inbound::refusal;
+use crate::realtime::ring::Cursor;
+use crate::realtime::wire::CloseCode;
+
+/// How often a node that is behind the client looks again.
+const BEHIND_PAUSE: Duration = Duration::from_millis(50);
+
+impl Socket {
+    pub(super) async fn resume(
+        &mut self,
+        sequence: Revision,
+        request_id: Option<Arc<str>>,
+    ) -> Result<(), End> {
+        self.due.hello = None;
+        if !Box::pin(self.is_known(sequence)).await? {
+            let detail = "the show has no such sequence; go on from the snapshot that follows";
+            let mut error = refusal("sequence_unknown", detail);
+            error.request_id = request_id;
+            self.refuse(&error)?;
+            // the client starts anew: what it was told to be missing does not count any more
+            self.standing = Standing::Fresh;
+            self.due.resume = None;
+            self.delivered = 0;
+            return self.go_live().await;
+        }
+        self.delivered = sequence;
+        self.due.resume = None;
+        self.acknowledge_if_asked(request_id.as_deref())?;
+        let cursor = match self.held.occupant.room().join_after(sequence) {
+            Some(cursor) => cursor,
+            None => Box::pin(self.replay(sequence)).await?,
+        };
+        self.floor = self.delivered;
+        self.standing = Standing::Live(cursor);
+        // frames that the room still has go before the count that comes last
+        self.pass_on(cursor, Until::Resumed)?;
+        match self.held.occupant.room().current_count(self.delivered) {
+            Ok(Some(count)) => self.link.send(count),
+            Ok(None) => {}
+            Err(_) => return Err(End::Close(CloseCode::Internal)),
+        }
+        Ok(())
+    }
+
+    /// Whether the log has this sequence. A node that is behind the client waits a little.
+    async fn is_known(&mut self, sequence: Revision) -> Result<bool, End> {
+        let room = Arc::clone(self.held.occupant.room());
+        let deadline = Instant::now() + self.core.settings.behind_wait_max;
+        loop {
+            if sequence <= room.revision() {
+                return Ok(true);
+            }
+            let last = self.core.history.last(self.show).await.map_err(|error| self.broken(&error))?;
+            if sequence <= last {
+                return Ok(true);
+            }
+            if Instant::now() >= deadline {
+                return Ok(false);
+            }
+            sleep(BEHIND_PAUSE).await;
+        }
+    }
+
+    /// Sends what the log has after `sequence`, until the room has the rest.
+    async fn replay(&mut self, sequence: Revision) -> Result<Cursor, End> {
+        let (history, show) = (Arc::clone(&self.core.history), self.show);
+        metrics::counter!("tally_realtime_replays_total").increment(1);
+        let previous = history.frame_at_or_before(show, sequence).await;
+        let mut previous = previous.map_err(|error| self.broken(&error))?;
+        loop {
+            let page = history.missed(show, self.delivered, &mut previous).await;
+            let page = page.map_err(|error| self.broken(&error))?;
+            for (_, wire) in page.frames {
+                self.link.send(wire);
+            }
+            self.delivered = page.read_to;
+            self.flush().await?;
+            // after the last page the room has the rest, or will: it stands where the log ended, or before
+            match self.held.occupant.room().join_after(self.delivered) {
+                Some(cursor) => return Ok(cursor),
+                None if page.is_last => sleep(BEHIND_PAUSE).await,
+                None => {}
+            }
+        }
+    }
+
+    /// Waits until the client has taken everything. It may be slow, but must move.
+    async fn flush(&mut self) -> Result<(), End> {
+        let stall_max = self.core.settings.write_stall_max;
+        while self.link.unwritten_bytes() > 0 {
+            let before = self.link.written();
+            match timeout(stall_max, self.link.moved(false)).await {
+                Ok(Moved::Flushed | Moved::Read) => {}
+                Ok(Moved::Gone) => return Err(End::Gone),
+                Err(_) if self.link.written() == before => return Err(End::Close(CloseCode::TooSlow)),
+                Err(_) => {}
+            }
+        }
+        // it was busy reading: that is a sign of life
+        self.hear();
+        Ok(())
+    }
+
+    fn broken(&self, error: &HistoryError) -> End {
+        tracing::error!(show.id = %self.show, error.chain = %Chain(error), "show cannot be replayed");
+        End::Close(CloseCode::Internal)
+    }
+}
