@@ -2,3 +2,5 @@
 
 pub mod opening;
 pub mod realtime;
+#[cfg(test)]
+mod testkit;

@@ -22,6 +22,8 @@ mod seed;
 mod settings;
 mod socket;
 mod state;
+#[cfg(test)]
+mod tests;
 mod translate;
 mod upgrade;
 mod wire;

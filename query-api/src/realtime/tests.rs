@@ -1,0 +1,4 @@
+//! The realtime side over real sockets.
+
+mod frames;
+mod sockets;

@@ -1,0 +1,188 @@
+//! A node over real TCP, with the platform's edge, and commands that are carried out by hand.
+
+use async_trait::async_trait;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use parking_lot::Mutex;
+use platform::clock::Clock;
+use platform::event_log::memory::MemoryLog;
+use platform::health::Health;
+use platform::http::auth::{
+    Authenticated, DevToken, Role, Verifier, VerifierSettings, mint_dev_token, system_now,
+};
+use platform::http::edge::{EdgeConfig, edge};
+use platform::http::problem::Problem;
+use platform::http::server::{ServerConfig, serve};
+use platform::pseudonym::Pseudonyms;
+use platform::shutdown::Shutdown;
+use schemas::{PersonId, ShowId};
+use secrecy::{SecretBox, SecretString};
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+use super::shows::{PlainOpener, Show};
+use crate::realtime::commands::CommandClient;
+use crate::realtime::{Entries, EntriesError, NoSeeds, Realtime, RealtimeDeps, RealtimeSettings};
+
+const SECRET: &str = "a-secret-for-tests-of-thirty-two-bytes-or-more";
+
+pub(crate) fn pseudonyms() -> Pseudonyms {
+    Pseudonyms::new(&SecretBox::new(Box::new([7; 32])))
+}
+
+/// A token of a person with roles, good for so long.
+pub(crate) fn token(sub: &str, roles: &[Role], lifetime_seconds: u32) -> String {
+    let claims =
+        DevToken { sub, roles, name: None, issuer: "tally", audience: "tally", lifetime_seconds };
+    mint_dev_token(&SecretString::from(SECRET), &claims, system_now()()).unwrap()
+}
+
+/// A command as the service saw it.
+#[derive(Clone, Debug)]
+pub(crate) struct SeenCommand {
+    pub(crate) path: String,
+    pub(crate) sub: String,
+    pub(crate) key: Option<String>,
+    pub(crate) body: String,
+}
+
+/// The command service of tests: carries out messages and joins, and remembers what it was asked.
+#[derive(Clone, Default)]
+pub(crate) struct CommandLog {
+    pub(crate) seen: Arc<Mutex<Vec<SeenCommand>>>,
+    pub(crate) shows: Arc<Mutex<Vec<Show>>>,
+    pub(crate) refuses: Arc<Mutex<Option<Problem>>>,
+}
+
+impl CommandLog {
+    fn router(self) -> Router {
+        Router::new().route("/api/v1/streams/{id}/{command}", post(carry_out)).with_state(self)
+    }
+
+    pub(crate) fn paths(&self) -> Vec<String> {
+        self.seen.lock().iter().map(|seen| seen.path.clone()).collect()
+    }
+}
+
+async fn carry_out(
+    State(log): State<CommandLog>,
+    Authenticated(caller): Authenticated,
+    Path((id, command)): Path<(ShowId, String)>,
+    headers: HeaderMap,
+    body: String,
+) -> Response {
+    let key = headers.get("idempotency-key").map(|key| key.to_str().unwrap().to_owned());
+    let seen =
+        SeenCommand { path: command.clone(), sub: caller.sub.to_string(), key, body: body.clone() };
+    log.seen.lock().push(seen);
+    if let Some(problem) = log.refuses.lock().clone() {
+        return problem.into_response();
+    }
+    let show = log.shows.lock().iter().find(|show| show.id == id).cloned();
+    let show = show.expect("the show is known to the test");
+    match command.as_str() {
+        "chat" => {
+            let sent: serde_json::Value = serde_json::from_str(&body).unwrap();
+            let sequence = show.message(&caller.sub, sent["message"].as_str().unwrap()).await;
+            (StatusCode::CREATED, Json(serde_json::json!({ "sequence": sequence }))).into_response()
+        }
+        "join" => {
+            let sequence = show.join(&caller.sub).await;
+            Json(serde_json::json!({ "accessGranted": true, "sessionId": "s-1", "sequence": sequence }))
+                .into_response()
+        }
+        _ => Json(serde_json::json!({})).into_response(),
+    }
+}
+
+/// Who has entered, by hand.
+#[derive(Clone, Default)]
+pub(crate) struct Entered(pub(crate) Arc<Mutex<HashSet<(ShowId, PersonId)>>>);
+
+#[async_trait]
+impl Entries for Entered {
+    async fn has_entered(&self, show: ShowId, person: PersonId) -> Result<bool, EntriesError> {
+        Ok(self.0.lock().contains(&(show, person)))
+    }
+}
+
+/// A running node.
+pub(crate) struct Node {
+    pub(crate) log: MemoryLog,
+    pub(crate) opener: PlainOpener,
+    pub(crate) commands: CommandLog,
+    pub(crate) entered: Entered,
+    pub(crate) realtime: Realtime,
+    pub(crate) health: Health,
+    pub(crate) address: SocketAddr,
+    _shutdown: Shutdown,
+}
+
+impl Node {
+    pub(crate) async fn start() -> Self {
+        Self::with(MemoryLog::new(1), RealtimeSettings::default()).await
+    }
+
+    pub(crate) async fn with(log: MemoryLog, settings: RealtimeSettings) -> Self {
+        let (opener, commands, entered) =
+            (PlainOpener::default(), CommandLog::default(), Entered::default());
+        let config = edge_config();
+        let health = Health::new();
+        let deps = RealtimeDeps {
+            log: Arc::new(log.clone()),
+            opener: Arc::new(opener.clone()),
+            seeds: Arc::new(NoSeeds),
+            entries: Arc::new(entered.clone()),
+            pseudonyms: Arc::new(pseudonyms()),
+            commands: CommandClient::in_process(edge(commands.clone().router(), config.clone())),
+            clock: Clock::system(),
+            settings,
+        };
+        let realtime = Realtime::start(deps, &health);
+        let app = edge(realtime.sockets(), config);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = Shutdown::new();
+        let serving = shutdown.clone();
+        let server = ServerConfig {
+            header_read_timeout: Duration::from_secs(5),
+            connections_max: 1_000,
+            drain: Duration::from_secs(1),
+        };
+        tokio::spawn(async move { serve(listener, app, server, &serving).await });
+        Self { log, opener, commands, entered, realtime, health, address, _shutdown: shutdown }
+    }
+
+    /// A live show that commands can change.
+    pub(crate) async fn live_show(&self) -> Show {
+        let show = Show::live(&self.log).await;
+        self.commands.shows.lock().push(show.clone());
+        show
+    }
+}
+
+fn edge_config() -> EdgeConfig {
+    let settings = VerifierSettings {
+        issuer: "tally".to_owned(),
+        audience: "tally".to_owned(),
+        leeway_seconds: 0,
+        hs256_secret: Some(SecretString::from(SECRET)),
+        jwks_url: None,
+    };
+    EdgeConfig {
+        body_limit: 65_536,
+        request_timeout: Duration::from_secs(30),
+        compression: false,
+        cors_allowed_origins: vec![],
+        trusted_proxies: vec![],
+        verifier: Some(Arc::new(Verifier::new(settings, system_now()).unwrap())),
+        limits: None,
+        keeps_fallback: false,
+    }
+}
