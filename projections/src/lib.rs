@@ -112,7 +112,6 @@ impl Projections {
     }
 
     /// The same as a check for readiness: a few words about what is not well, without causes.
-    #[must_use]
     pub fn check(&self) -> impl Fn() -> Result<(), String> + Send + Sync + 'static {
         let board = Arc::clone(&self.board);
         move || {

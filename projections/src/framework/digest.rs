@@ -30,12 +30,11 @@ pub(crate) async fn hash_of(pool: &PgPool, view: &dyn View) -> Result<Option<Vie
     sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'")
         .execute(&mut *snapshot)
         .await?;
-    let active: Option<(i32, i32, Option<i64>)> = sqlx::query_as(
-        "SELECT version, generation, position FROM read.positions WHERE view = $1",
-    )
-    .bind(view.name())
-    .fetch_optional(&mut *snapshot)
-    .await?;
+    let active: Option<(i32, i32, Option<i64>)> =
+        sqlx::query_as("SELECT version, generation, position FROM read.positions WHERE view = $1")
+            .bind(view.name())
+            .fetch_optional(&mut *snapshot)
+            .await?;
     let Some((version, generation, position)) = active else { return Ok(None) };
     let schema = schema_name(view.name(), version, generation);
     let mut hasher = Sha256::new();

@@ -2,6 +2,7 @@
 
 use platform::event_log::ReadError;
 use schemas::{EventError, Position, Revision};
+use sqlx::error::DatabaseError;
 use thiserror::Error;
 
 /// Why a projection does not go on.
@@ -78,6 +79,12 @@ impl Failure {
         }
     }
 
+    /// Whether it may go away by itself, so that the same is worth another try.
+    #[must_use]
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::LogUnavailable(_))
+    }
+
     /// The failure with all its causes, for the status row and the log. Names events and streams, never a person.
     #[must_use]
     pub fn explain(&self) -> String {
@@ -98,7 +105,7 @@ const PERMANENT_CLASSES: [&str; 3] = ["22", "23", "42"];
 
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
-        let class = error.as_database_error().and_then(|refusal| refusal.code()).unwrap_or_default();
+        let class = error.as_database_error().and_then(DatabaseError::code).unwrap_or_default();
         if PERMANENT_CLASSES.iter().any(|permanent| class.starts_with(permanent)) || is_ours(&error) {
             return Self::Refused(error);
         }

@@ -159,9 +159,8 @@ async fn drop_one(pool: &PgPool, grace: Duration) -> Result<bool, Failure> {
     .await?;
     let Some((view, version, number)) = retired else { return Ok(false) };
     let schema = schema_name(&view, version, number);
-    let drop = format!(
-        "SET LOCAL lock_timeout = {DROP_LOCK_TIMEOUT_MS}; DROP SCHEMA IF EXISTS {schema} CASCADE;"
-    );
+    let drop =
+        format!("SET LOCAL lock_timeout = {DROP_LOCK_TIMEOUT_MS}; DROP SCHEMA IF EXISTS {schema} CASCADE;");
     sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut *transaction).await?;
     transaction.commit().await?;
     tracing::info!(view, generation = number, "dropped generation {number} of {view}");

@@ -8,7 +8,7 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use super::generations::{self, Generation};
-use super::runner::{self, Backoff, Committed, End, Goal, Tools};
+use super::runner::{self, Backoff, Committed, End, Failed, Goal, Tools};
 use super::{Failure, View, checkpoint, lock};
 
 /// How far a rebuild is.
@@ -77,21 +77,22 @@ async fn fill(
         match runner::run(tools, generation, Goal::Swap, stop, observe).await {
             Ok(End::Swapped) => return Ok(()),
             Ok(End::Stopped) => return Err(RebuildError::Stopped),
-            Err(failed) => match failed.failure {
-                Failure::Unavailable(_) | Failure::LogUnavailable(_) => backoff.wait(stop).await,
-                failure => {
-                    if let Some(epoch) = failed.epoch.filter(|_| failure.halts()) {
-                        let detail = failure.explain();
-                        checkpoint::halt(&tools.pool, generation, epoch, &detail)
-                            .await
-                            .map_err(RebuildError::Failed)?;
-                    }
-                    return Err(RebuildError::Failed(failure));
-                }
-            },
+            Err(failed) if failed.failure.may_pass() => backoff.wait(stop).await,
+            Err(failed) => return Err(give_up(tools, generation, failed).await),
         }
         if stop.is_cancelled() {
             return Err(RebuildError::Stopped);
         }
     }
+}
+
+/// Leaves word in the status row where the rebuild halts.
+async fn give_up(tools: &Tools, generation: &Generation, failed: Failed) -> RebuildError {
+    if let Some(epoch) = failed.epoch.filter(|_| failed.failure.halts()) {
+        let detail = failed.failure.explain();
+        if let Err(error) = checkpoint::halt(&tools.pool, generation, epoch, &detail).await {
+            return RebuildError::Failed(error);
+        }
+    }
+    RebuildError::Failed(failed.failure)
 }

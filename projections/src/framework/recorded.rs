@@ -8,6 +8,7 @@ use super::Failure;
 
 /// An event with the thing that its stream is about.
 #[derive(Clone, PartialEq, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all events are of shows: a box each would cost more")]
 pub enum Recorded {
     /// Of a show.
     Show(ShowId, Envelope<ShowEvent>),
@@ -61,9 +62,7 @@ pub(crate) fn of_shows(batch: &[Recorded]) -> impl Iterator<Item = (ShowId, &Env
 }
 
 /// The events of payments among a batch.
-pub(crate) fn of_payments(
-    batch: &[Recorded],
-) -> impl Iterator<Item = (PaymentId, &Envelope<PaymentEvent>)> {
+pub(crate) fn of_payments(batch: &[Recorded]) -> impl Iterator<Item = (PaymentId, &Envelope<PaymentEvent>)> {
     batch.iter().filter_map(|recorded| match recorded {
         Recorded::Payment(payment, envelope) => Some((*payment, envelope)),
         Recorded::Show(..) => None,

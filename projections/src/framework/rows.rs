@@ -39,10 +39,12 @@ impl Table {
     /// Inserts rows given as one array a column.
     pub(crate) fn insert(&self) -> String {
         let names: Vec<_> = self.columns.iter().map(Column::name).collect();
-        let written = self.columns.iter().map(|column| {
-            column.writes.map_or_else(|| format!("rows.{}", column.name()), str::to_owned)
-        });
-        let arrays = self.columns.iter().enumerate().map(|(at, column)| format!("${}::{}[]", at + 1, column.pg));
+        let written = self
+            .columns
+            .iter()
+            .map(|column| column.writes.map_or_else(|| format!("rows.{}", column.name()), str::to_owned));
+        let arrays =
+            self.columns.iter().enumerate().map(|(at, column)| format!("${}::{}[]", at + 1, column.pg));
         let all_names = names.iter().copied().chain(self.computed.iter().map(|(name, _)| *name));
         let all_written = written.chain(self.computed.iter().map(|(_, written)| (*written).to_owned()));
         format!(
@@ -172,8 +174,12 @@ macro_rules! rows {
 }
 
 macro_rules! optional {
-    () => { None };
-    ($value:literal) => { Some($value) };
+    () => {
+        None
+    };
+    ($value:literal) => {
+        Some($value)
+    };
 }
 
 pub(crate) use {optional, rows};

@@ -78,8 +78,7 @@ pub(crate) async fn run(
         .map_err(|failure| Failed { failure, epoch: None })?;
     let mut run = Run { tools, generation, goal, lead, is_caught_up: false, frozen: None };
     let failed = |failure| Failed { failure, epoch: Some(lead.epoch) };
-    let mut feed =
-        Feed::open(&tools.log, lead.position, generation.view.wanted()).await.map_err(failed)?;
+    let mut feed = Feed::open(&tools.log, lead.position, generation.view.wanted()).await.map_err(failed)?;
     loop {
         let thaw_at = run.frozen.as_ref().map(|frozen| frozen.until);
         let batch = tokio::select! {

@@ -138,10 +138,7 @@ impl View for Tips {
     }
 
     fn tables(&self) -> &'static [ViewTable] {
-        &[
-            ViewTable { name: "tips", key: "tip_id" },
-            ViewTable { name: "tip_totals", key: "show_id, person" },
-        ]
+        &[ViewTable { name: "tips", key: "tip_id" }, ViewTable { name: "tip_totals", key: "show_id, person" }]
     }
 
     fn ddl(&self) -> &'static str {
@@ -241,7 +238,8 @@ fn total(
     tip: &TipCaptured,
     envelope: &Envelope<ShowEvent>,
 ) {
-    let before = totals.get(&(show.0, tip.person.0)).map_or((Decimal::ZERO, 0), |row| (row.total, row.tips_count));
+    let before =
+        totals.get(&(show.0, tip.person.0)).map_or((Decimal::ZERO, 0), |row| (row.total, row.tips_count));
     let row = Added {
         show_id: show.0,
         person: tip.person.0,
