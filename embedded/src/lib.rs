@@ -3,5 +3,7 @@
 
 /// The event log: a node that speaks the EventStoreDB protocol over a durable store of its own.
 pub mod event_log;
+/// A payment provider: a stateful sandbox of Stripe's wire format, with its idempotency and its faults.
+pub mod payments;
 /// A private Postgres: the system's server over a cluster of our own, supervised as a child process.
 pub mod postgres;
