@@ -5,3 +5,6 @@ pub mod actors;
 pub mod adapters;
 /// What this service needs from outside, as traits.
 pub mod ports;
+
+#[cfg(test)]
+mod test_kit;
