@@ -4,6 +4,7 @@
 //! deterministic, in process, and can be told to fail. Only the command handler appends domain events.
 
 pub mod codec;
+pub mod eventstore;
 pub mod memory;
 
 use async_trait::async_trait;
@@ -89,6 +90,11 @@ pub enum AppendError {
     #[error("the log refused the append")]
     Refused(#[source] Cause),
 }
+
+/// An append without events, which no log takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[error("an append without events")]
+pub struct NoEvents;
 
 /// Why a read failed. Always worth a repeat later.
 #[derive(Debug, Error)]

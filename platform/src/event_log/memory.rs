@@ -19,7 +19,7 @@ use tokio::sync::watch;
 pub use self::faults::{AppendFault, Faults, HeldAppends};
 use self::state::State;
 use super::{
-    AppendError, Appended, EventLog, Expected, LogItems, NewEvent, Prefixes, ReadError, StoredEvent,
+    AppendError, Appended, EventLog, Expected, LogItems, NewEvent, NoEvents, Prefixes, ReadError, StoredEvent,
 };
 
 /// A log in memory. Clones are the same log: give one to each "node".
@@ -48,11 +48,6 @@ pub enum InjectedFault {
     #[error("injected: the subscription was disconnected")]
     Disconnected,
 }
-
-/// An append without events, which no log takes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
-#[error("an append without events")]
-pub struct NoEvents;
 
 impl MemoryLog {
     /// An empty log. The seed decides how sparse positions are, and what [`Faults::chaos`] does.

@@ -110,7 +110,7 @@ async fn those_who_wait_for_keys_share_queries() {
     let sealing = (0..400).map(|n| vault.seal_text(person(n), event(n), TEXT, "hello"));
     let sealed: Vec<Sealed> =
         futures::future::join_all(sealing).await.into_iter().collect::<Result<_, _>>().unwrap();
-    assert!(keys.queries() < 20, "{} queries for 400 persons", keys.queries());
+    assert!(keys.queries() < 60, "{} queries for 400 persons", keys.queries());
 
     let before = keys.queries();
     let reader = node(&keys, Duration::from_secs(30));
@@ -121,7 +121,7 @@ async fn those_who_wait_for_keys_share_queries() {
         .collect();
     let opened = reader.open_batch(&requests).await;
     assert!(opened.iter().all(|plain| plain.as_ref().unwrap().as_deref() == Some(b"hello")));
-    assert!(keys.queries() - before < 10);
+    assert!(keys.queries() - before < 30);
 }
 
 #[tokio::test]
