@@ -51,6 +51,7 @@ mod status;
 mod store;
 mod tail;
 mod types;
+mod verify;
 pub(crate) mod wire;
 mod writer;
 
@@ -64,3 +65,4 @@ pub use log::Chunk;
 pub use node::{Node, NodeError};
 pub use store::Store;
 pub use types::{Command, Expected, NewEvent, WriteResult, Written};
+pub use verify::Verified;

@@ -4,6 +4,10 @@ mod event_log {
     pub(crate) mod support;
 
     mod appends;
+    mod crashes;
+    mod damage;
+    mod disk_faults;
+    mod model;
     mod reads;
     mod subscriptions;
 }

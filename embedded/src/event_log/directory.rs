@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use tracing::warn;
 use uuid::Uuid;
 
 use super::error::StoreError;
@@ -14,6 +15,8 @@ const LOCK_FILE: &str = "LOCK";
 const FORMAT_FILE: &str = "FORMAT";
 const CLEAN_FILE: &str = "CLEAN";
 const INDEX_DIRECTORY: &str = "index";
+/// Its presence says that the index was found wrong and must not be used again.
+const REBUILD_FILE: &str = "REBUILD-INDEX";
 /// First line of `FORMAT`. The number changes when the bytes of the log do.
 const FORMAT_LINE: &str = "tally event log 1";
 
@@ -104,6 +107,24 @@ impl CleanMark {
 /// Where the index lives.
 pub(crate) fn index_directory(directory: &Path) -> PathBuf {
     directory.join(INDEX_DIRECTORY)
+}
+
+/// Notes that the index is wrong, for the next start. Best effort: reads check what they find anyway.
+pub(crate) fn distrust_index(directory: &Path) {
+    if let Err(error) = File::create(directory.join(REBUILD_FILE)) {
+        warn!(%error, "cannot note that the index is wrong: {error}");
+    }
+}
+
+/// Throws the index away if it was found wrong.
+pub(crate) fn remove_distrusted_index(directory: &Path) -> Result<(), StoreError> {
+    let path = directory.join(REBUILD_FILE);
+    if !path.exists() {
+        return Ok(());
+    }
+    warn!("the index was found wrong and is rebuilt from the log");
+    remove_index(directory)?;
+    fs::remove_file(&path).map_err(StoreError::io("remove", &path))
 }
 
 /// Throws the index away.

@@ -141,10 +141,6 @@ impl FrameBuilder {
         self.count == 0
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.buffer.len()
-    }
-
     pub(crate) fn count(&self) -> u32 {
         self.count
     }

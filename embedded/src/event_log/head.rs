@@ -32,9 +32,19 @@ pub struct Head {
 }
 
 impl Head {
+    /// Closed for ever.
+    pub fn is_tombstoned(&self) -> bool {
+        self.tombstoned
+    }
+
     /// Deleted, and not yet revived by a later append.
-    pub(crate) fn is_soft_deleted(&self) -> bool {
+    pub fn is_soft_deleted(&self) -> bool {
         self.truncate_before == Some(DELETED_BEFORE)
+    }
+
+    /// Revision of the last event; `None` before the first.
+    pub fn last_revision(&self) -> Option<u64> {
+        self.last
     }
 
     /// The revision that the next event gets.
@@ -43,7 +53,7 @@ impl Head {
     }
 
     /// The first revision that reads may show.
-    pub(crate) fn first_visible(&self) -> u64 {
+    pub fn first_visible(&self) -> u64 {
         let by_count = self.max_count.map_or(0, |count| self.next_revision().saturating_sub(count));
         by_count.max(self.truncate_before.unwrap_or(0))
     }

@@ -12,7 +12,9 @@ use tracing::{info, warn};
 
 use super::appender::Appender;
 use super::config::StoreConfig;
-use super::directory::{CleanMark, Lock, index_directory, open_format, remove_index};
+use super::directory::{
+    CleanMark, Lock, distrust_index, index_directory, open_format, remove_distrusted_index, remove_index,
+};
 use super::disk::{Disk, SystemDisk};
 use super::error::{AppendError, StoreError};
 use super::frame::Record;
@@ -24,6 +26,7 @@ use super::recovery::{Evidence, list_segments, open_sealed, open_tail, replay};
 use super::segment::SEGMENT_HEADER_BYTES;
 use super::tail::Tail;
 use super::types::{Command, WriteResult};
+use super::verify::{Verified, verify};
 use super::writer::{self, Request, command_bytes};
 
 /// Commands that wait for the writer. Beyond, callers wait for a place.
@@ -47,6 +50,14 @@ impl Shared {
     pub(crate) fn fail(&self, reason: String) {
         self.failure.write().get_or_insert(reason);
     }
+
+    /// Passes a result on, and notes if it says that the index is wrong.
+    pub(crate) fn checked<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(StoreError::Index(_) | StoreError::IndexMismatch { .. }) = &result {
+            distrust_index(self.log.directory());
+        }
+        result
+    }
 }
 
 /// An open log directory. Reading is synchronous; writing can be awaited or waited for.
@@ -57,7 +68,7 @@ pub struct Store {
     queue: RwLock<Option<mpsc::Sender<Request>>>,
     queue_kib: Arc<Semaphore>,
     writer: Mutex<Option<JoinHandle<Option<Appender>>>>,
-    _lock: Lock,
+    lock: Mutex<Option<Lock>>,
 }
 
 impl Store {
@@ -101,7 +112,7 @@ impl Store {
             queue: RwLock::new(Some(queue)),
             queue_kib: Arc::new(Semaphore::new(QUEUE_KIB_MAX)),
             writer: Mutex::new(Some(writer)),
-            _lock: lock,
+            lock: Mutex::new(Some(lock)),
         })
     }
 
@@ -121,7 +132,7 @@ impl Store {
         let permit = Arc::clone(&self.queue_kib).acquire_many_owned(kib).await.map_err(|_| closed())?;
         let queue = self.queue.read().clone().ok_or_else(closed)?;
         let (reply, answer) = oneshot::channel();
-        let request = Request { command, reply, queued_at: Instant::now(), permit };
+        let request = Request { command, reply, queued_at: Instant::now(), _permit: permit };
         queue.send(request).await.map_err(|_| closed())?;
         Ok(answer)
     }
@@ -171,7 +182,7 @@ impl Store {
 
     /// What is known of a stream, as reads of it see it.
     pub fn head(&self, stream: &str) -> Result<Head, StoreError> {
-        head_for_reading(&self.shared.index, stream)
+        self.shared.checked(head_for_reading(&self.shared.index, stream))
     }
 
     /// Some events of a stream from the cursor on; none after the last one.
@@ -181,7 +192,7 @@ impl Store {
         head: &Head,
         cursor: &mut StreamCursor,
     ) -> Result<Vec<Record>, StoreError> {
-        step_forwards(&self.shared.index, &self.shared.log, stream, head, cursor)
+        self.shared.checked(step_forwards(&self.shared.index, &self.shared.log, stream, head, cursor))
     }
 
     /// Some events of a stream from `revision` downwards.
@@ -191,7 +202,7 @@ impl Store {
         head: &Head,
         revision: u64,
     ) -> Result<Vec<Record>, StoreError> {
-        step_backwards(&self.shared.index, &self.shared.log, stream, head, revision)
+        self.shared.checked(step_backwards(&self.shared.index, &self.shared.log, stream, head, revision))
     }
 
     /// A receiver that changes with every commit.
@@ -199,9 +210,21 @@ impl Store {
         self.shared.tail.watch()
     }
 
-    /// Writes what is queued, flushes, and marks the log as cleanly closed.
+    /// Reads every byte of the log and checks it; says what it found.
+    pub fn verify(&self) -> Result<Verified, StoreError> {
+        verify(&self.shared.log)
+    }
+
+    /// Writes what is queued, flushes, marks the log as cleanly closed, and releases the directory.
     pub fn close(&self) -> Result<(), StoreError> {
         drop(self.queue.write().take());
+        let closed = self.settle();
+        drop(self.lock.lock().take());
+        closed
+    }
+
+    /// Ends the writer, and leaves the mark of a clean shutdown if all that it wrote is sound.
+    fn settle(&self) -> Result<(), StoreError> {
         let Some(writer) = self.writer.lock().take() else {
             return Ok(());
         };
@@ -257,6 +280,7 @@ fn closed() -> AppendError {
 /// Opens the index; one that does not open is thrown away.
 fn open_index(log: &Log) -> Result<Index, StoreError> {
     let path: PathBuf = index_directory(log.directory());
+    remove_distrusted_index(log.directory())?;
     match Index::open(&path) {
         Ok(index) => Ok(index),
         Err(StoreError::Index(fjall::Error::Locked)) => {

@@ -28,6 +28,8 @@ use super::types::{Command, Expected, NewEvent, WriteResult, Written};
 const BATCH_COMMANDS_MAX: usize = 4_096;
 /// Bytes in one frame before no further command is added: some milliseconds of disk time.
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Room for the header and the names of a command's records; only a guess, to allocate once.
+const COMMAND_OVERHEAD_BYTES: usize = 256;
 
 /// A command on its way to the writer.
 #[derive(Debug)]
@@ -36,7 +38,7 @@ pub(crate) struct Request {
     pub(crate) reply: oneshot::Sender<WriteResult>,
     pub(crate) queued_at: Instant,
     /// The queue's bytes that this command holds; given back when it is answered.
-    pub(crate) permit: OwnedSemaphorePermit,
+    pub(crate) _permit: OwnedSemaphorePermit,
 }
 
 /// Runs until all senders are gone. Returns the appender for the clean shutdown, if it is still sound.
@@ -54,7 +56,8 @@ pub(crate) fn run(
             refuse(&mut batch, reason);
             continue;
         }
-        if let Err(cause) = write_batch(shared, &mut appender, &mut stage, &mut batch) {
+        let written = write_batch(shared, &mut appender, &mut stage, &mut batch);
+        if let Err(cause) = shared.checked(written) {
             let reason = describe(&cause);
             error!(%reason, "the log takes no more writes: {reason}");
             metrics::gauge!("event_log_read_only").set(1.0);

@@ -1,0 +1,130 @@
+//! A disk that fails: nothing is acknowledged afterwards, and what was acknowledged is there.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use embedded::event_log::{
+    AppendError, Command, Disk, DiskFile, Expected, NewEvent, Store, StoreConfig, SystemDisk, WriteResult,
+};
+use uuid::Uuid;
+
+const HEALTHY: u8 = 0;
+const FLUSH_FAILS: u8 = 1;
+const DISK_FULL: u8 = 2;
+
+/// Raw codes of the operating system: there is no kind for the first one.
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+
+#[derive(Debug, Clone, Default)]
+struct FaultyDisk {
+    fault: Arc<AtomicU8>,
+}
+
+#[derive(Debug)]
+struct FaultyFile {
+    inner: Arc<dyn DiskFile>,
+    fault: Arc<AtomicU8>,
+}
+
+impl FaultyDisk {
+    fn wrap(&self, inner: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
+        Arc::new(FaultyFile { inner, fault: Arc::clone(&self.fault) })
+    }
+}
+
+impl Disk for FaultyDisk {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        SystemDisk.create(path).map(|file| self.wrap(file))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        SystemDisk.open(path).map(|file| self.wrap(file))
+    }
+
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        SystemDisk.sync_directory(path)
+    }
+}
+
+impl DiskFile for FaultyFile {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        if self.fault.load(Ordering::SeqCst) == DISK_FULL {
+            self.inner.write_at(&bytes[..bytes.len() / 2], offset)?;
+            return Err(io::Error::from_raw_os_error(ENOSPC));
+        }
+        self.inner.write_at(bytes, offset)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.inner.read_at(buffer, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        match self.fault.load(Ordering::SeqCst) {
+            FLUSH_FAILS => Err(io::Error::from_raw_os_error(EIO)),
+            _ => self.inner.sync(),
+        }
+    }
+
+    fn truncate(&self, length: u64) -> io::Result<()> {
+        self.inner.truncate(length)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        self.inner.size()
+    }
+}
+
+fn append(store: &Store, number: u64) -> WriteResult {
+    let event = NewEvent {
+        id: Uuid::new_v4(),
+        event_type: "Said".to_owned(),
+        content_type: "application/json".to_owned(),
+        metadata: Vec::new().into(),
+        data: number.to_string().into_bytes().into(),
+    };
+    let events = vec![event];
+    store.write_blocking(Command::Append { stream: "a".to_owned(), expected: Expected::Any, events })
+}
+
+fn numbers(store: &Store) -> Vec<u64> {
+    let chunk = store.read_forwards(0, 1_000_000).unwrap();
+    chunk.records.iter().map(|record| std::str::from_utf8(record.data()).unwrap().parse().unwrap()).collect()
+}
+
+#[test]
+fn after_a_failed_write_or_flush_nothing_is_acknowledged_until_a_new_start() {
+    for fault in [FLUSH_FAILS, DISK_FULL] {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = FaultyDisk::default();
+        let store = Store::open_on(StoreConfig::new(directory.path()), Arc::new(disk.clone())).unwrap();
+        for number in 0..10 {
+            append(&store, number).unwrap();
+        }
+        let end = store.end();
+        disk.fault.store(fault, Ordering::SeqCst);
+        let started = Instant::now();
+        let refused = append(&store, 10);
+        assert!(matches!(refused, Err(AppendError::Unavailable { .. })), "{refused:?}");
+        // the disk is well again, but what the failed flush left is unknown
+        disk.fault.store(HEALTHY, Ordering::SeqCst);
+        for number in 11..20 {
+            let refused = append(&store, number);
+            assert!(matches!(refused, Err(AppendError::Unavailable { .. })), "{refused:?}");
+        }
+        assert!(started.elapsed() < Duration::from_millis(100));
+        assert!(store.failure().is_some());
+        assert_eq!(store.end(), end, "readers see only what was acknowledged");
+        drop(store);
+
+        let store = Store::open(StoreConfig::new(directory.path())).unwrap();
+        let found = numbers(&store);
+        let unknown = u64::from(fault == FLUSH_FAILS);
+        assert_eq!(found, (0..10 + unknown).collect::<Vec<_>>(), "only the unanswered append may have come");
+        append(&store, 99).unwrap();
+    }
+}
