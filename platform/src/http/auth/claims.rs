@@ -15,8 +15,11 @@ const SUBJECT_LENGTH_MAX: usize = 255;
 /// Longest name that is shown; a longer one is cut, as its bearer is not at fault.
 const NAME_LENGTH_MAX: usize = 100;
 
-/// The end of the year 9999: later times are no times.
-const TIME_MAX: f64 = 253_402_300_799.0;
+/// The end of the year 9999: a token that ends later is good, and said to end then.
+const SHOWN_TIME_MAX: f64 = 253_402_300_799.0;
+
+/// Past any whole number of seconds that others can read: no time.
+const TIME_LIMIT: f64 = u64::MAX as f64;
 
 /// A token's header. `jku`, `x5u`, `jwk` and the rest are never looked at.
 #[derive(Deserialize)]
@@ -115,9 +118,10 @@ impl Claims {
     pub(super) fn into_caller(self, token: &str) -> Result<Caller, TokenError> {
         let roles: Roles = self.roles.iter().flatten().filter_map(|name| Role::parse(name)).collect();
         let name = self.name.as_deref().map(shown_name).filter(|name| !name.is_empty());
-        // bounded by `Time`; fractions of a second are dropped, so the end never comes late
-        #[expect(clippy::cast_possible_truncation, reason = "a time is within the years up to 9999")]
-        let expires_at = DateTime::from_timestamp(self.exp.0 as i64, 0).ok_or(TokenError::Invalid("exp"))?;
+        // fractions of a second are dropped, so the end never comes late
+        #[expect(clippy::cast_possible_truncation, reason = "bounded by the year 9999")]
+        let expires_at = DateTime::from_timestamp(self.exp.0.min(SHOWN_TIME_MAX) as i64, 0)
+            .ok_or(TokenError::Invalid("exp"))?;
         Ok(Caller {
             sub: Arc::from(self.sub),
             name: name.map(Arc::from),
@@ -155,7 +159,11 @@ impl<'de> Deserialize<'de> for Time {
             }
 
             fn visit_f64<E: de::Error>(self, value: f64) -> Result<Time, E> {
-                if (0.0..=TIME_MAX).contains(&value) { Ok(Time(value)) } else { Err(E::custom("not a time")) }
+                if (0.0..TIME_LIMIT).contains(&value) {
+                    Ok(Time(value))
+                } else {
+                    Err(E::custom("not a time"))
+                }
             }
         }
         deserializer.deserialize_any(TimeVisitor)
