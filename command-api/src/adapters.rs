@@ -2,6 +2,8 @@
 
 /// Agora: tokens for its real-time network.
 pub mod agora;
+/// Stripe: payment intents and their callbacks.
+pub mod stripe;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
