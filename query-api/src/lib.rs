@@ -1,6 +1,6 @@
 //! The read side's service: queries over the read models, and shows in real time.
 
-pub mod opening;
+mod opening;
 pub mod realtime;
 #[cfg(test)]
 mod testkit;

@@ -1,64 +1,61 @@
 //! Opening sealed fields, so that people read what people wrote. What was erased stays closed, for ever.
 
-use async_trait::async_trait;
-use platform::event_log::Cause;
-use schemas::{EventId, Identity, Sealed};
-use thiserror::Error;
+use platform::http::problem::Chain;
+use platform::vault::{OpenRequest, Vault, VaultError};
+use schemas::Identity;
 
 /// The name of each sealed field, as its event's documentation gives it.
-pub mod field {
+pub(crate) mod field {
     /// Who made the show.
-    pub const CREATOR: &str = "creator";
+    pub(crate) const CREATOR: &str = "creator";
     /// Who joined.
-    pub const VIEWER: &str = "viewer";
+    pub(crate) const VIEWER: &str = "viewer";
     /// Who wrote.
-    pub const AUTHOR: &str = "author";
+    pub(crate) const AUTHOR: &str = "author";
     /// What they wrote.
-    pub const TEXT: &str = "text";
+    pub(crate) const TEXT: &str = "text";
     /// Who tipped.
-    pub const TIPPER: &str = "tipper";
+    pub(crate) const TIPPER: &str = "tipper";
     /// With which words.
-    pub const MESSAGE: &str = "message";
+    pub(crate) const MESSAGE: &str = "message";
 }
 
-/// The vault cannot say just now. Never a reason to pretend that somebody was erased.
-#[derive(Debug, Error)]
-#[error("sealed fields cannot be opened now")]
-pub struct OpenError(#[source] pub Cause);
-
-/// Opens sealed fields.
-#[async_trait]
-pub trait Opener: Send + Sync + 'static {
-    /// The plain bytes; `None`: the person was erased.
-    ///
-    /// # Errors
-    /// Where the vault cannot be asked, or the bytes are not what was sealed there.
-    async fn open(
-        &self,
-        event: EventId,
-        field: &'static str,
-        sealed: &Sealed,
-    ) -> Result<Option<Vec<u8>>, OpenError>;
+/// Opens fields, in order, with one question to the vault. `None`: the person was erased, or the value can never
+/// be opened again; that is logged, and must not make a whole show unreadable.
+///
+/// # Errors
+/// Where the vault cannot be asked, which is never a reason to pretend that somebody was erased.
+pub(crate) async fn open(
+    vault: &Vault,
+    requests: &[OpenRequest<'_>],
+) -> Result<Vec<Option<Vec<u8>>>, VaultError> {
+    vault.open_batch(requests).await.into_iter().map(readable).collect()
 }
 
-/// Who it was; `None`: erased.
-pub(crate) async fn identity(
-    opener: &dyn Opener,
-    event: EventId,
-    field: &'static str,
-    sealed: &Sealed,
-) -> Result<Option<Identity>, OpenError> {
-    let plain = opener.open(event, field, sealed).await?;
-    plain.map(|plain| serde_json::from_slice(&plain).map_err(|error| OpenError(error.into()))).transpose()
+fn readable(opened: Result<Option<Vec<u8>>, VaultError>) -> Result<Option<Vec<u8>>, VaultError> {
+    match opened {
+        Ok(plain) => Ok(plain),
+        Err(error @ (VaultError::Unavailable(_) | VaultError::WrongMasterKey(_))) => Err(error),
+        Err(VaultError::Erased) => Ok(None),
+        Err(error @ (VaultError::UnknownKey(_) | VaultError::Forged(_) | VaultError::Malformed(_))) => {
+            metrics::counter!("tally_sealed_unreadable_total").increment(1);
+            tracing::error!(error.chain = %Chain(&error), "sealed field cannot be opened");
+            Ok(None)
+        }
+    }
 }
 
-/// What they wrote; `None`: erased.
-pub(crate) async fn text(
-    opener: &dyn Opener,
-    event: EventId,
-    field: &'static str,
-    sealed: &Sealed,
-) -> Result<Option<String>, OpenError> {
-    let plain = opener.open(event, field, sealed).await?;
-    plain.map(|plain| String::from_utf8(plain).map_err(|error| OpenError(error.into()))).transpose()
+/// Who it was, by an opened field.
+pub(crate) fn identity(plain: Option<Vec<u8>>) -> Option<Identity> {
+    serde_json::from_slice(&plain?).ok()
+}
+
+/// What was written, by an opened field.
+pub(crate) fn text(plain: Option<Vec<u8>>) -> Option<String> {
+    String::from_utf8(plain?).ok()
+}
+
+/// Subject and name; both unknown for an erased person.
+pub(crate) fn names(identity: Option<Identity>) -> (Option<String>, Option<String>) {
+    identity.map_or((None, None), |identity| (Some(identity.sub), Some(identity.name)))
 }

@@ -41,6 +41,7 @@ use platform::clock::Clock;
 use platform::event_log::EventLog;
 use platform::health::Health;
 use platform::pseudonym::Pseudonyms;
+use platform::vault::Vault;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -53,7 +54,6 @@ use self::history::History;
 use self::life_signs::LifeSigns;
 use self::rooms::Rooms;
 use self::seats::Seats;
-use crate::opening::Opener;
 
 /// How long sockets may take to go after the spread of a stop: closing is one exchange.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -63,7 +63,7 @@ pub struct RealtimeDeps {
     /// The log.
     pub log: Arc<dyn EventLog>,
     /// Opens sealed fields.
-    pub opener: Arc<dyn Opener>,
+    pub vault: Vault,
     /// Where long shows begin.
     pub seeds: Arc<dyn Seeds>,
     /// Who has entered.
@@ -90,7 +90,7 @@ impl Realtime {
     pub fn start(deps: RealtimeDeps, health: &Health) -> Self {
         let settings = Arc::new(deps.settings);
         let log = Arc::clone(&deps.log);
-        let history = Arc::new(History { log: deps.log, opener: deps.opener, seeds: deps.seeds });
+        let history = Arc::new(History { log: deps.log, vault: deps.vault, seeds: deps.seeds });
         let rooms = Arc::new(Rooms::new(Arc::clone(&history), Arc::clone(&settings)));
         let core = Arc::new(Core {
             history,

@@ -5,5 +5,5 @@ mod node;
 mod shows;
 
 pub(crate) use client::Client;
-pub(crate) use node::{CommandLog, Node, token};
-pub(crate) use shows::{Kind, PlainOpener, Show, any_event, envelope, person};
+pub(crate) use node::{Node, token, vault};
+pub(crate) use shows::{AT, Happening, Show, person};

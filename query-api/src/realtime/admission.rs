@@ -57,7 +57,11 @@ impl Admission {
             Ok(false) => Err(not_entered()),
             Err(error) => {
                 tracing::warn!(show.id = %room.show(), error.chain = %Chain(&error), "access cannot be checked");
-                Err(Problem::unavailable("access_unknown", "access cannot be checked now; try again", RETRY_SECONDS))
+                Err(Problem::unavailable(
+                    "access_unknown",
+                    "access cannot be checked now; try again",
+                    RETRY_SECONDS,
+                ))
             }
         }
     }

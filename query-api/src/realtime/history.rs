@@ -2,15 +2,16 @@
 
 use bytes::Bytes;
 use platform::event_log::{EventLog, ReadError, StoredEvent, codec};
-use schemas::events::ShowEvent;
+use platform::vault::{Vault, VaultError};
+use schemas::events::{ChatEvent, ShowEvent};
 use schemas::{Envelope, Event, EventError, Revision, ShowId, streams};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use thiserror::Error;
 
 use super::seed::Seeds;
-use super::state::{Effect, ShowState, effect};
+use super::state::{Effect, Posted, RECENT_MESSAGES_MAX, ShowState, effect};
 use super::translate;
-use crate::opening::{OpenError, Opener};
 
 /// Events of one read: some hundred KiB at most, so that a long history never stands in memory.
 const PAGE_EVENTS: usize = 256;
@@ -18,6 +19,9 @@ const PAGE_EVENTS: usize = 256;
 /// A show with more events than this is opened from the read model's row and the events after it: below, reading
 /// the whole stream costs less than 100 ms on any log, and needs no database.
 const WHOLE_FOLD_EVENTS_MAX: Revision = 4_096;
+
+/// Pages that are looked through for the latest messages of a long show.
+const RECENT_PAGES_MAX: usize = 32;
 
 /// Why a show's history cannot be had.
 #[derive(Debug, Error)]
@@ -30,7 +34,7 @@ pub enum HistoryError {
     Read(#[source] ReadError),
     /// The vault cannot be asked now.
     #[error("the show's sealed fields cannot be opened")]
-    Open(#[source] OpenError),
+    Open(#[source] VaultError),
     /// The stream holds what this version does not understand: stop and alarm.
     #[error("the show's stream cannot be understood")]
     Decode(#[source] EventError),
@@ -42,7 +46,7 @@ pub enum HistoryError {
 /// What is needed to read shows.
 pub(crate) struct History {
     pub(crate) log: Arc<dyn EventLog>,
-    pub(crate) opener: Arc<dyn Opener>,
+    pub(crate) vault: Vault,
     pub(crate) seeds: Arc<dyn Seeds>,
 }
 
@@ -68,7 +72,8 @@ pub(crate) fn decode(stored: &StoredEvent) -> Result<Envelope<ShowEvent>, Histor
 impl History {
     /// The revision of the show's last event.
     pub(crate) async fn last(&self, show: ShowId) -> Result<Revision, HistoryError> {
-        let last = self.log.read_stream_back(&streams::show(show), None, 1).await.map_err(HistoryError::Read)?;
+        let last =
+            self.log.read_stream_back(&streams::show(show), None, 1).await.map_err(HistoryError::Read)?;
         last.first().map(|event| event.revision).ok_or(HistoryError::UnknownShow)
     }
 
@@ -110,7 +115,31 @@ impl History {
             }
         };
         state.last_frame = self.frame_at_or_before(show, state.revision).await?;
+        state.recent = self.recent(show, state.revision).await?;
         Ok(Some(state))
+    }
+
+    /// The latest messages up to `revision`, oldest first; those that stand further back than is looked are left
+    /// out, as nobody comes in for them.
+    async fn recent(&self, show: ShowId, revision: Revision) -> Result<VecDeque<Arc<Posted>>, HistoryError> {
+        let (stream, mut from) = (streams::show(show), Some(revision));
+        let mut recent = VecDeque::new();
+        for _ in 0..RECENT_PAGES_MAX {
+            let Some(start) = from else { break };
+            let page = self.log.read_stream_back(&stream, Some(start), PAGE_EVENTS).await;
+            let page = page.map_err(HistoryError::Read)?;
+            for stored in &page {
+                let envelope = decode(stored)?;
+                if let ShowEvent::Chat(ChatEvent::Posted(message)) = &envelope.event {
+                    recent.push_front(Arc::new(Posted::of(&envelope, message)));
+                }
+                if recent.len() == RECENT_MESSAGES_MAX {
+                    return Ok(recent);
+                }
+            }
+            from = page.last().and_then(|oldest| oldest.revision.checked_sub(1));
+        }
+        Ok(recent)
     }
 
     /// Up to a page of events from `from` on.
@@ -176,7 +205,7 @@ impl History {
         envelope: &Envelope<ShowEvent>,
         previous: Option<Revision>,
     ) -> Result<Option<Bytes>, HistoryError> {
-        let data = translate::durable(&*self.opener, show, envelope).await.map_err(HistoryError::Open)?;
+        let data = translate::durable(&self.vault, show, envelope).await.map_err(HistoryError::Open)?;
         let encoded = data.map(|data| data.encode(envelope.revision, previous)).transpose();
         encoded.map_err(|_| HistoryError::Malformed)
     }

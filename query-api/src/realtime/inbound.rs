@@ -168,9 +168,7 @@ fn wish_of(frame: &ClientFrame, data: ClientData, is_keyed: bool) -> Result<Wish
             let (device_id, device_type, location) = (data.device_id, data.device_type, data.location);
             command(CommandKind::Join, &CommandBody { device_id, device_type, location, ..own })
         }
-        "LEAVE_STREAM" => {
-            command(CommandKind::Leave, &CommandBody { session_id: data.session_id, ..own })
-        }
+        "LEAVE_STREAM" => command(CommandKind::Leave, &CommandBody { session_id: data.session_id, ..own }),
         "SEND_MESSAGE" => {
             let (message, message_type) = (data.message, data.message_type);
             let (reply_to, client_message_id) = (data.reply_to, data.client_message_id);
@@ -194,7 +192,9 @@ fn wish_of(frame: &ClientFrame, data: ClientData, is_keyed: bool) -> Result<Wish
             None => Err(refusal("bad_frame", "RESUME needs the sequence of the last frame that you have")),
         },
         "HEARTBEAT" => Ok(Wish::Heartbeat),
-        "VOTE" | "ASK" | "UPVOTE" => Err(refusal("not_available", "polls and questions are not available yet")),
+        "VOTE" | "ASK" | "UPVOTE" => {
+            Err(refusal("not_available", "polls and questions are not available yet"))
+        }
         _ => Err(refusal("unknown_type", "send one of the types of the socket's document")),
     }
 }

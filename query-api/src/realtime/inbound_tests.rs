@@ -20,7 +20,8 @@ fn body(text: &str) -> (CommandKind, String) {
 #[test]
 fn commands_carry_what_the_client_wrote_and_nothing_else() {
     let own = show().to_string();
-    let message = format!(r#"{{"type":"SEND_MESSAGE","data":{{"streamId":"{own}","message":"hi","userId":"alice"}}}}"#);
+    let message =
+        format!(r#"{{"type":"SEND_MESSAGE","data":{{"streamId":"{own}","message":"hi","userId":"alice"}}}}"#);
     assert_eq!(body(&message), (CommandKind::Message, r#"{"message":"hi"}"#.to_owned()));
     let tip = r#"{"type":"SEND_TIP","requestId":"r1","data":{"amount":5.00,"message":"x","currency":"USD"}}"#;
     assert_eq!(body(tip), (CommandKind::Tip, r#"{"message":"x","amount":5.00,"currency":"USD"}"#.to_owned()));
@@ -70,8 +71,14 @@ fn bad_frames_get_an_error_with_a_code() {
 #[test]
 fn without_a_token_nothing_can_be_commanded() {
     let anonymous = |text: &str| understand(text, show(), None).wish.map_err(|error| error.code);
-    assert_eq!(anonymous(r#"{"type":"SEND_MESSAGE","data":{"message":"x"}}"#), Err("token_missing".to_owned()));
-    assert_eq!(anonymous(r#"{"type":"JOIN_STREAM","data":{"userId":"alice"}}"#), Err("user_mismatch".to_owned()));
+    assert_eq!(
+        anonymous(r#"{"type":"SEND_MESSAGE","data":{"message":"x"}}"#),
+        Err("token_missing".to_owned())
+    );
+    assert_eq!(
+        anonymous(r#"{"type":"JOIN_STREAM","data":{"userId":"alice"}}"#),
+        Err("user_mismatch".to_owned())
+    );
     assert_eq!(anonymous(r#"{"type":"RESUME","sequence":1}"#), Ok(Wish::Resume(1)));
 }
 

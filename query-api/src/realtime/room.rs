@@ -155,12 +155,7 @@ impl Room {
     }
 
     /// What a socket has not seen before a snapshot that it gets.
-    pub(crate) fn pull_until(
-        &self,
-        cursor: &mut Cursor,
-        until: Cursor,
-        take: impl FnMut(&Entry),
-    ) -> Pulled {
+    pub(crate) fn pull_until(&self, cursor: &mut Cursor, until: Cursor, take: impl FnMut(&Entry)) -> Pulled {
         let Some(shared) = self.shared() else { return Pulled::Nothing };
         shared.lock().ring.pull(cursor, until, usize::MAX, take)
     }
@@ -207,7 +202,8 @@ impl Room {
         let (state, cursor, cached) = {
             let shared = shared.lock();
             let up_to = shared.state.recent.back().map(|posted| posted.revision);
-            let fresh = |recent: &&OpenedRecent| recent.up_to == up_to && now - recent.at < RECENT_CACHE_AGE_MAX;
+            let fresh =
+                |recent: &&OpenedRecent| recent.up_to == up_to && now - recent.at < RECENT_CACHE_AGE_MAX;
             let cached = shared.recent.as_ref().filter(fresh).map(|recent| Arc::clone(&recent.json));
             (shared.state.clone(), shared.ring.end(), cached)
         };
@@ -235,12 +231,12 @@ impl Shared {
 }
 
 async fn open_recent(history: &History, state: &ShowState) -> Result<Arc<RawValue>, HistoryError> {
-    let mut messages = Vec::with_capacity(state.recent.len());
-    for posted in &state.recent {
-        let message = translate::message(&*history.opener, posted.event_id, posted.at, &posted.message);
-        let message = message.await.map_err(HistoryError::Open)?;
-        messages.push(RecentMessage { sequence: posted.revision, message });
-    }
+    let posted = state.recent.iter().map(|posted| &**posted);
+    let shown = translate::messages(&history.vault, posted.clone()).await.map_err(HistoryError::Open)?;
+    let messages: Vec<RecentMessage> = posted
+        .zip(shown)
+        .map(|(posted, message)| RecentMessage { sequence: posted.revision, message })
+        .collect();
     let json = serde_json::value::to_raw_value(&messages).map_err(|_| HistoryError::Malformed)?;
     Ok(Arc::from(json))
 }

@@ -17,7 +17,6 @@ use super::frame::{self, FrameType, ViewerCountData};
 use super::history::{self, History, HistoryError};
 use super::room::{Room, Shared};
 use super::settings::RealtimeSettings;
-use super::state::{Effect, effect};
 use super::wire::CloseCode;
 
 /// Tries of a read that failed, before the room is given up and its clients go to another node.
@@ -178,7 +177,7 @@ impl RoomTask {
         let previous = shared.lock().state.last_frame;
         let wire = retried(|| self.history.frame(self.room.show, envelope, previous)).await?;
         let now = Instant::now();
-        let has_become_protected = {
+        let (has_become_protected, viewer_count) = {
             let mut shared = shared.lock();
             let was_protected = shared.state.is_protected;
             shared.state.fold(envelope);
@@ -186,13 +185,13 @@ impl RoomTask {
                 push(&mut shared, wire, true, now);
                 due.wake_due.get_or_insert(now.max(due.wake_next));
             }
-            !was_protected && shared.state.is_protected
+            (!was_protected && shared.state.is_protected, shared.state.audience.viewer_count)
         };
         if has_become_protected {
             self.room.access_epoch.fetch_add(1, Ordering::AcqRel);
             due.wake_due.get_or_insert(now);
         }
-        if effect(&envelope.event) == Effect::Count {
+        if viewer_count != due.told_count {
             due.count_due.get_or_insert(now.max(due.count_next));
         }
         Ok(())
@@ -230,7 +229,9 @@ impl RoomTask {
             let mut shared = shared.lock();
             shared.forget_opened(now);
             let limit = now.checked_sub(self.settings.backlog_age_max);
-            if let Some(limit) = limit.filter(|limit| shared.ring.oldest().is_some_and(|oldest| oldest < *limit)) {
+            if let Some(limit) =
+                limit.filter(|limit| shared.ring.oldest().is_some_and(|oldest| oldest < *limit))
+            {
                 shared.ring.forget_before(limit);
             }
         }

@@ -1,8 +1,9 @@
 //! How a show stands at a revision: the fold of its stream, as far as viewers see it.
 //!
 //! A room's state is built from the log, so that it is exact at the sequence that it names and live frames go
-//! on from there. A long show starts from the read model's row, which names its own revision, and folds the
-//! rest; see [`super::opening_room`].
+//! on from there. Reading a whole stream of a hundred thousand events would make the first viewer wait for
+//! seconds, so a long show begins with the read model's row, which is exact at the revision that it names, takes
+//! its latest messages from the log backwards from there, and folds the events after it; see [`super::history`].
 
 use platform::http::amount::AmountNumber;
 use rust_decimal::Decimal;
@@ -33,14 +34,23 @@ pub struct Posted {
     pub message: MessagePosted,
 }
 
+impl Posted {
+    pub(crate) fn of(envelope: &Envelope<ShowEvent>, message: &MessagePosted) -> Self {
+        Self {
+            revision: envelope.revision,
+            event_id: envelope.event_id,
+            at: envelope.meta.occurred_at,
+            message: message.clone(),
+        }
+    }
+}
+
 /// What an event means for those who watch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Effect {
     /// A frame of its own, which is replayed.
     Frame,
-    /// Another number of viewers, told with the next coalesced count.
-    Count,
-    /// Nothing that is shown.
+    /// Nothing of its own: at most another number of viewers, told with the next coalesced count.
     Silent,
 }
 
@@ -56,8 +66,8 @@ pub(crate) fn effect(event: &ShowEvent) -> Effect {
         | ShowEvent::Chat(ChatEvent::Posted(_))
         | ShowEvent::Interaction(InteractionEvent::Reactions(_))
         | ShowEvent::Ledger(LedgerEvent::TipCaptured(_)) => Effect::Frame,
-        ShowEvent::Audience(AudienceEvent::Joined(_) | AudienceEvent::Left(_)) => Effect::Count,
-        ShowEvent::Settings(SettingsEvent::Revised(_) | SettingsEvent::StreamSettings(_))
+        ShowEvent::Audience(AudienceEvent::Joined(_) | AudienceEvent::Left(_))
+        | ShowEvent::Settings(SettingsEvent::Revised(_) | SettingsEvent::StreamSettings(_))
         | ShowEvent::Ledger(LedgerEvent::TipRequested(_) | LedgerEvent::TipDeclined(_)) => Effect::Silent,
     }
 }
@@ -136,7 +146,11 @@ impl ShowState {
         self.status = match event {
             LifecycleEvent::Created(_) => self.status,
             LifecycleEvent::Started(_) => Status::Live,
-            LifecycleEvent::Ended(_) => Status::Ended,
+            LifecycleEvent::Ended(_) => {
+                // the end closes every session
+                self.audience.viewer_count = 0;
+                Status::Ended
+            }
             LifecycleEvent::Cancelled(_) => Status::Cancelled,
         };
     }
@@ -159,12 +173,7 @@ impl ShowState {
         if self.recent.len() == RECENT_MESSAGES_MAX {
             self.recent.pop_front();
         }
-        self.recent.push_back(Arc::new(Posted {
-            revision: envelope.revision,
-            event_id: envelope.event_id,
-            at: envelope.meta.occurred_at,
-            message: message.clone(),
-        }));
+        self.recent.push_back(Arc::new(Posted::of(envelope, message)));
     }
 
     /// What a snapshot tells, with the messages already opened.

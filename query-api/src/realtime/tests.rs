@@ -1,4 +1,6 @@
 //! The realtime side over real sockets.
 
+mod doors;
 mod frames;
 mod sockets;
+mod weather;

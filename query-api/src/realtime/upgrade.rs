@@ -51,7 +51,9 @@ async fn upgrade(
     mut request: Request,
 ) -> Result<Response, Problem> {
     let handshake = Handshake::of(request.headers())?;
-    let Some(on_upgrade) = request.extensions_mut().remove::<OnUpgrade>() else { return Err(upgrade_required()) };
+    let Some(on_upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
+        return Err(upgrade_required());
+    };
     let occupant = enter(&core, &stream_id, caller.as_deref()).await?;
     let seat = take_seat(&core, occupant.room().show(), caller.as_deref())?;
     let connection = request.extensions().get::<Connection>().cloned();
@@ -90,9 +92,11 @@ pub(crate) async fn enter(
 fn cannot_enter(error: &HistoryError) -> Problem {
     match error {
         HistoryError::UnknownShow => unknown_show(),
-        HistoryError::Read(_) | HistoryError::Open(_) => {
-            Problem::unavailable("log_unavailable", "the stream cannot be read now; try again", LOG_RETRY_SECONDS)
-        }
+        HistoryError::Read(_) | HistoryError::Open(_) => Problem::unavailable(
+            "log_unavailable",
+            "the stream cannot be read now; try again",
+            LOG_RETRY_SECONDS,
+        ),
         HistoryError::Decode(_) | HistoryError::Malformed => {
             tracing::error!(error.chain = %Chain(error), "room cannot be entered");
             Problem::internal_logged()
@@ -111,7 +115,9 @@ pub(crate) fn take_seat(core: &Core, show: ShowId, caller: Option<&Caller>) -> R
                 .with_limit(u64::from(per_person))
                 .with_retry_after(FULL_RETRY_SECONDS)
         }
-        NoSeat::Node => Problem::unavailable("node_full", "this node is full; connect again", FULL_RETRY_SECONDS),
+        NoSeat::Node => {
+            Problem::unavailable("node_full", "this node is full; connect again", FULL_RETRY_SECONDS)
+        }
     })
 }
 

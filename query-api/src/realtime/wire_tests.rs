@@ -76,7 +76,10 @@ fn what_breaks_the_protocol_is_told_by_its_close_code() {
         (masked(FIN | TEXT, &[0xFF]), CloseCode::InvalidText),
         (masked(FIN | TEXT, &[b'x'; LIMIT + 1]), CloseCode::TooBig),
         ([masked(TEXT, &[b'x'; LIMIT]), masked(FIN, b"y")].concat(), CloseCode::TooBig),
-        (vec![FIN | TEXT, MASKED | 127, 255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0], CloseCode::TooBig),
+        (
+            vec![FIN | TEXT, MASKED | 127, 255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0],
+            CloseCode::TooBig,
+        ),
     ];
     for (bytes, code) in table {
         assert_eq!(decode(&bytes).map_err(WireError::close_code), Err(code), "{bytes:?}");

@@ -48,7 +48,6 @@ impl Client {
         match handshake::client(&TokioExecutor::new(), request, stream).await {
             Ok((mut socket, response)) => {
                 socket.set_auto_close(false);
-                socket.set_auto_pong(true);
                 socket.set_max_message_size(1 << 20);
                 Ok((Self { socket: FragmentCollector::new(socket) }, response.headers().clone()))
             }
@@ -126,5 +125,11 @@ impl Client {
     /// Whether nothing is said for a while.
     pub(crate) async fn is_quiet(&mut self, during: Duration) -> bool {
         timeout(during, self.socket.read_frame()).await.is_err()
+    }
+
+    /// Reads, and so answers pings, for a while; whether the socket is still open then.
+    pub(crate) async fn stays_open(&mut self, during: Duration) -> bool {
+        let closed = async { while !matches!(self.hear().await, Heard::Closed(..)) {} };
+        timeout(during, closed).await.is_err()
     }
 }

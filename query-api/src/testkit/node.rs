@@ -18,6 +18,7 @@ use platform::http::problem::Problem;
 use platform::http::server::{ServerConfig, serve};
 use platform::pseudonym::Pseudonyms;
 use platform::shutdown::Shutdown;
+use platform::vault::{MemoryKeys, Vault, VaultOptions};
 use schemas::{PersonId, ShowId};
 use secrecy::{SecretBox, SecretString};
 use std::collections::HashSet;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
-use super::shows::{PlainOpener, Show};
+use super::shows::{Happening, Show};
 use crate::realtime::commands::CommandClient;
 use crate::realtime::{Entries, EntriesError, NoSeeds, Realtime, RealtimeDeps, RealtimeSettings};
 
@@ -36,10 +37,15 @@ pub(crate) fn pseudonyms() -> Pseudonyms {
     Pseudonyms::new(&SecretBox::new(Box::new([7; 32])))
 }
 
+/// A vault whose erasures do not take long.
+pub(crate) fn vault() -> Vault {
+    let options = VaultOptions { lease: Duration::from_millis(200), ..VaultOptions::default() };
+    Vault::over_memory(&MemoryKeys::default(), 1, &options)
+}
+
 /// A token of a person with roles, good for so long.
 pub(crate) fn token(sub: &str, roles: &[Role], lifetime_seconds: u32) -> String {
-    let claims =
-        DevToken { sub, roles, name: None, issuer: "tally", audience: "tally", lifetime_seconds };
+    let claims = DevToken { sub, roles, name: None, issuer: "tally", audience: "tally", lifetime_seconds };
     mint_dev_token(&SecretString::from(SECRET), &claims, system_now()()).unwrap()
 }
 
@@ -78,8 +84,7 @@ async fn carry_out(
     body: String,
 ) -> Response {
     let key = headers.get("idempotency-key").map(|key| key.to_str().unwrap().to_owned());
-    let seen =
-        SeenCommand { path: command.clone(), sub: caller.sub.to_string(), key, body: body.clone() };
+    let seen = SeenCommand { path: command.clone(), sub: caller.sub.to_string(), key, body: body.clone() };
     log.seen.lock().push(seen);
     if let Some(problem) = log.refuses.lock().clone() {
         return problem.into_response();
@@ -89,16 +94,21 @@ async fn carry_out(
     match command.as_str() {
         "chat" => {
             let sent: serde_json::Value = serde_json::from_str(&body).unwrap();
-            let sequence = show.message(&caller.sub, sent["message"].as_str().unwrap()).await;
+            let sequence = show.message(known(&caller.sub), sent["message"].as_str().unwrap()).await;
             (StatusCode::CREATED, Json(serde_json::json!({ "sequence": sequence }))).into_response()
         }
         "join" => {
-            let sequence = show.join(&caller.sub).await;
+            let sequence = show.let_happen(Happening::Joined(known(&caller.sub))).await;
             Json(serde_json::json!({ "accessGranted": true, "sessionId": "s-1", "sequence": sequence }))
                 .into_response()
         }
         _ => Json(serde_json::json!({})).into_response(),
     }
+}
+
+/// The few persons of tests.
+fn known(sub: &str) -> &'static str {
+    ["anna", "ben", "host"].into_iter().find(|known| *known == sub).expect("a person of the tests")
 }
 
 /// Who has entered, by hand.
@@ -115,7 +125,7 @@ impl Entries for Entered {
 /// A running node.
 pub(crate) struct Node {
     pub(crate) log: MemoryLog,
-    pub(crate) opener: PlainOpener,
+    pub(crate) vault: Vault,
     pub(crate) commands: CommandLog,
     pub(crate) entered: Entered,
     pub(crate) realtime: Realtime,
@@ -130,13 +140,12 @@ impl Node {
     }
 
     pub(crate) async fn with(log: MemoryLog, settings: RealtimeSettings) -> Self {
-        let (opener, commands, entered) =
-            (PlainOpener::default(), CommandLog::default(), Entered::default());
+        let (vault, commands, entered) = (vault(), CommandLog::default(), Entered::default());
         let config = edge_config();
         let health = Health::new();
         let deps = RealtimeDeps {
             log: Arc::new(log.clone()),
-            opener: Arc::new(opener.clone()),
+            vault: vault.clone(),
             seeds: Arc::new(NoSeeds),
             entries: Arc::new(entered.clone()),
             pseudonyms: Arc::new(pseudonyms()),
@@ -156,12 +165,12 @@ impl Node {
             drain: Duration::from_secs(1),
         };
         tokio::spawn(async move { serve(listener, app, server, &serving).await });
-        Self { log, opener, commands, entered, realtime, health, address, _shutdown: shutdown }
+        Self { log, vault, commands, entered, realtime, health, address, _shutdown: shutdown }
     }
 
     /// A live show that commands can change.
     pub(crate) async fn live_show(&self) -> Show {
-        let show = Show::live(&self.log).await;
+        let show = Show::live(&self.log, &self.vault).await;
         self.commands.shows.lock().push(show.clone());
         show
     }

@@ -86,7 +86,8 @@ mod tests {
 
     #[test]
     fn a_problem_becomes_an_error_with_its_code() {
-        let body = Bytes::from_static(br#"{"code":"rate_limited","detail":"slow down","retryAfter":7,"limit":20}"#);
+        let body =
+            Bytes::from_static(br#"{"code":"rate_limited","detail":"slow down","retryAfter":7,"limit":20}"#);
         let answer = CommandAnswer { status: StatusCode::TOO_MANY_REQUESTS, body };
         let frame = json(error(9, &problem(Some("r"), &answer)).unwrap());
         assert_eq!(frame["data"]["code"], "rate_limited");
