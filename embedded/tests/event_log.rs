@@ -1,4 +1,6 @@
 //! The event-log node, seen through the official Rust client and through its own store.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test asserts what it got instead")]
 
 mod event_log {
     pub(crate) mod support;

@@ -15,7 +15,8 @@ use super::error::StoreError;
 use super::frame::{FOOTER_MAGIC, Seed, u32_at, u64_at};
 
 /// Bytes of a segment's header.
-pub(crate) const SEGMENT_HEADER_BYTES: u64 = 64;
+pub(crate) const SEGMENT_HEADER_BYTES: u64 = HEADER_LENGTH as u64;
+const HEADER_LENGTH: usize = 64;
 /// Distance between two remembered item positions. Reading backwards, and finding the first item at or after
 /// an arbitrary position, walks at most this far (or one record).
 pub(crate) const MARK_DISTANCE_BYTES: u64 = 64 * 1024;
@@ -35,12 +36,12 @@ pub(crate) fn segment_path(directory: &Path, base: u64) -> PathBuf {
 
 /// The first bytes of a segment.
 pub(crate) fn encode_segment_header(base: u64, log_id: Uuid) -> Vec<u8> {
-    let mut header = Vec::with_capacity(SEGMENT_HEADER_BYTES as usize);
+    let mut header = Vec::with_capacity(HEADER_LENGTH);
     header.extend_from_slice(&SEGMENT_MAGIC);
     header.extend_from_slice(&[0; 8]);
     header.extend_from_slice(log_id.as_bytes());
     header.extend_from_slice(&base.to_le_bytes());
-    header.resize(SEGMENT_HEADER_BYTES as usize, 0);
+    header.resize(HEADER_LENGTH, 0);
     let crc = Seed::of(log_id).checksum(&header[16..]);
     header[8..12].copy_from_slice(&crc.to_le_bytes());
     header
@@ -53,7 +54,7 @@ pub(crate) fn check_segment_header(
     base: u64,
     log_id: Uuid,
 ) -> Result<(), StoreError> {
-    let mut header = vec![0; SEGMENT_HEADER_BYTES as usize];
+    let mut header = vec![0; HEADER_LENGTH];
     let read = file.read_at(&mut header, 0).map_err(StoreError::io("read", path))?;
     if read < header.len() || header != encode_segment_header(base, log_id) {
         return Err(StoreError::corrupt(path, 0, "the segment's header is not as written"));

@@ -1,4 +1,5 @@
 //! The gRPC services over the store.
+#![expect(clippy::result_large_err, reason = "a status is the form of every error on this boundary")]
 
 mod append;
 mod batch;

@@ -118,7 +118,7 @@ fn write_batch(
     let mut frame = Frame {
         shared,
         stage,
-        builder: FrameBuilder::new(position, shared.log.seed(), bytes + batch.len() * 256),
+        builder: FrameBuilder::new(position, shared.log.seed(), bytes + batch.len() * COMMAND_OVERHEAD_BYTES),
         now: now_ticks(),
     };
     let mut answers = Vec::with_capacity(batch.len());

@@ -43,6 +43,7 @@ fn spawn_node(directory: &Path) -> (Child, SocketAddr) {
             return (child, address.parse().unwrap());
         }
     }
+    child.wait().unwrap();
     panic!("the node did not start");
 }
 

@@ -20,7 +20,9 @@ fn append(store: &Store, stream: &str, count: u64) {
         data: at.to_string().into_bytes().into(),
     });
     let events = events.collect();
-    store.write_blocking(Command::Append { stream: stream.to_owned(), expected: Expected::Any, events }).unwrap();
+    store
+        .write_blocking(Command::Append { stream: stream.to_owned(), expected: Expected::Any, events })
+        .unwrap();
 }
 
 /// Everything in the log, as (position, stream, revision).

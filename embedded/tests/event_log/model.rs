@@ -62,7 +62,7 @@ impl Stream {
             Expected::Exists if fits => self.repeat_by_id(ids),
             Expected::NoStream if !fits => self.repeat_at(0, ids),
             Expected::Exact(revision) if !fits => self.repeat_at(revision + 1, ids),
-            _ => None,
+            Expected::NoStream | Expected::Exists | Expected::Exact(_) => None,
         };
         match repeat {
             Some(outcome) => outcome,

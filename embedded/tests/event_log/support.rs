@@ -38,10 +38,6 @@ impl TestNode {
         self.node = Some(Node::start(config(self.directory.path(), self.address.port())).await.unwrap());
     }
 
-    pub(crate) fn node(&self) -> &Node {
-        self.node.as_ref().unwrap()
-    }
-
     pub(crate) fn client(&self) -> Client {
         client(self.address)
     }
