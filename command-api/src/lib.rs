@@ -5,6 +5,8 @@ pub mod actors;
 pub mod adapters;
 /// What this service needs from outside, as traits.
 pub mod ports;
+/// Who still gives signs of life.
+pub mod presence;
 
 #[cfg(test)]
 mod test_kit;
