@@ -2,6 +2,8 @@
 
 /// Agora: tokens for its real-time network.
 pub mod agora;
+/// What a request tells about a viewer's device and place.
+pub mod audience_facts;
 /// Stripe: payment intents and their callbacks.
 pub mod stripe;
 
