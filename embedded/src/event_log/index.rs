@@ -20,6 +20,9 @@ use super::stage::Staged;
 
 /// Memory for cached index blocks.
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// Memory of one keyspace before it goes to a table. Small, because what is only in memory is replayed from the
+/// index's journal at the next start, and that must take less than a second.
+const MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
 /// Changes when the keys or values change: an index of another version is rebuilt.
 const INDEX_VERSION: u64 = 1;
 const WATERMARK: &[u8] = b"watermark";
@@ -45,7 +48,8 @@ impl Index {
     /// Opens or creates the index in `directory`.
     pub(crate) fn open(directory: &Path) -> Result<Self, StoreError> {
         let database = Database::builder(directory).cache_size(CACHE_BYTES).open()?;
-        let keyspace = |name: &str| database.keyspace(name, KeyspaceCreateOptions::default);
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
+        let keyspace = |name: &str| database.keyspace(name, options);
         let (heads, runs) = (keyspace("heads")?, keyspace("runs")?);
         let (ids, state) = (keyspace("ids")?, keyspace("state")?);
         Ok(Self { heads, runs, ids, state, database })
