@@ -184,7 +184,9 @@ impl Edge {
         );
         let request_id = Arc::clone(&context.request_id);
         let request = Request::from_parts(parts, body);
-        let (mut response, standings) = context.scope(self.pass(inner, request)).instrument(span).await;
+        // boxed: its state is large, and each wrapping would move it
+        let passing = Box::pin(self.pass(inner, request));
+        let (mut response, standings) = context.scope(passing).instrument(span).await;
         if arrived.accepts_gzip {
             response = compress::compress(response).await;
         }

@@ -29,8 +29,14 @@ pub struct BodyLimit(pub usize);
 impl BodyLimit {
     /// Makes the limit hold for a request, for our extractors and for axum's.
     pub fn apply(self, request: &mut Request) {
-        request.extensions_mut().insert(self);
-        DefaultBodyLimit::max(self.0).apply(request);
+        // each extension costs an allocation: what holds anyway is not written down
+        if self.0 != BODY_LIMIT_DEFAULT {
+            request.extensions_mut().insert(self);
+        }
+        let is_within = request.body().size_hint().upper().is_some_and(|length| length <= self.0 as u64);
+        if !is_within {
+            DefaultBodyLimit::max(self.0).apply(request);
+        }
     }
 }
 
