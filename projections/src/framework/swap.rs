@@ -96,6 +96,15 @@ pub(crate) async fn serve(
     .bind(generation.number)
     .execute(&mut **transaction)
     .await?;
+    sqlx::query(
+        "UPDATE read.views SET status = 'RUNNING', updated_at = now()
+         WHERE view = $1 AND version = $2 AND generation = $3",
+    )
+    .bind(view)
+    .bind(version)
+    .bind(generation.number)
+    .execute(&mut **transaction)
+    .await?;
     // the new epoch lets whoever fills the old generation step down
     if let Some(before) = before {
         sqlx::query(
