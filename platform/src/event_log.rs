@@ -6,6 +6,7 @@
 pub mod codec;
 pub mod eventstore;
 pub mod memory;
+pub mod subscription;
 
 use async_trait::async_trait;
 use bytes::Bytes;

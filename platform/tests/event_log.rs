@@ -1,4 +1,5 @@
 //! The log's contract, held against every adapter; and what is particular to the one over the network.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, where a panic is the failure")]
 
 #[path = "event_log/conformance.rs"]
 mod conformance;

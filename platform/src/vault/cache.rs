@@ -21,7 +21,8 @@ pub(super) enum Entry {
 pub(super) struct Lease {
     pub(super) key_id: KeyId,
     pub(super) person: PersonId,
-    pub(super) key: DataKey,
+    /// Boxed: a tombstone in the cache is not to take as much room as a key.
+    pub(super) key: Box<DataKey>,
     until: AtomicU64,
     /// Since the last renewal.
     used: AtomicBool,
@@ -55,7 +56,7 @@ impl Moment {
 impl Lease {
     pub(super) fn new(key_id: KeyId, person: PersonId, key: DataKey, until: Moment) -> Self {
         let until = AtomicU64::new(until.boot_ms);
-        Self { key_id, person, key, until, used: AtomicBool::new(true) }
+        Self { key_id, person, key: Box::new(key), until, used: AtomicBool::new(true) }
     }
 
     /// Lets it be used until then, if that is later.

@@ -33,9 +33,9 @@ pub async fn append(log: &impl EventLog, stream: &str, ids: std::ops::Range<u128
     log.append(stream, Expected::Any, events(ids)).await.unwrap()
 }
 
-fn actual(result: Result<Appended, AppendError>) -> Option<u64> {
+fn actual(result: &Result<Appended, AppendError>) -> Option<u64> {
     let Err(AppendError::WrongExpected { actual }) = result else { panic!("no conflict: {result:?}") };
-    actual
+    *actual
 }
 
 async fn next(items: &mut LogItems) -> LogItem {
@@ -69,7 +69,7 @@ pub async fn what_is_appended_is_read_back_in_order(log: &impl EventLog) {
         let new = event(id);
         assert_eq!((stored.id, &stored.kind), (new.id, &new.kind));
         assert_eq!((&stored.data, &stored.metadata), (&new.data, &new.metadata));
-        assert_eq!((stored.stream.as_str(), stored.revision), ("show-a", id as u64));
+        assert_eq!((stored.stream.as_str(), stored.revision), ("show-a", u64::try_from(id).unwrap()));
     }
     assert!(stored.is_sorted_by(|a, b| a.position < b.position));
     assert_eq!(stored[2].position, first.position);
@@ -77,11 +77,11 @@ pub async fn what_is_appended_is_read_back_in_order(log: &impl EventLog) {
 }
 
 pub async fn a_stream_must_be_as_expected(log: &impl EventLog) {
-    assert_eq!(actual(log.append("show-a", Expected::Revision(0), events(0..1)).await), None);
+    assert_eq!(actual(&log.append("show-a", Expected::Revision(0), events(0..1)).await), None);
     append(log, "show-a", 0..2).await;
-    assert_eq!(actual(log.append("show-a", Expected::NoStream, events(9..10)).await), Some(1));
-    assert_eq!(actual(log.append("show-a", Expected::Revision(0), events(9..10)).await), Some(1));
-    assert_eq!(actual(log.append("show-a", Expected::Revision(5), events(9..10)).await), Some(1));
+    assert_eq!(actual(&log.append("show-a", Expected::NoStream, events(9..10)).await), Some(1));
+    assert_eq!(actual(&log.append("show-a", Expected::Revision(0), events(9..10)).await), Some(1));
+    assert_eq!(actual(&log.append("show-a", Expected::Revision(5), events(9..10)).await), Some(1));
     assert_eq!(log.read_stream("show-a", 0, 100).await.unwrap().len(), 2);
 }
 
@@ -101,10 +101,10 @@ pub async fn the_same_append_again_is_no_second_write(log: &impl EventLog) {
 
 pub async fn a_part_of_an_append_again_is_a_conflict(log: &impl EventLog) {
     append(log, "show-a", 0..3).await;
-    assert_eq!(actual(log.append("show-a", Expected::NoStream, events(0..4)).await), Some(2));
-    assert_eq!(actual(log.append("show-a", Expected::NoStream, events(1..3)).await), Some(2));
+    assert_eq!(actual(&log.append("show-a", Expected::NoStream, events(0..4)).await), Some(2));
+    assert_eq!(actual(&log.append("show-a", Expected::NoStream, events(1..3)).await), Some(2));
     let swapped = vec![event(1), event(0)];
-    assert_eq!(actual(log.append("show-a", Expected::NoStream, swapped).await), Some(2));
+    assert_eq!(actual(&log.append("show-a", Expected::NoStream, swapped).await), Some(2));
     assert_eq!(log.read_stream("show-a", 0, 100).await.unwrap().len(), 3);
 }
 
@@ -114,7 +114,7 @@ pub async fn one_of_many_rivals_wins(log: &impl EventLog) {
     let results = futures::future::join_all(rivals).await;
     let (won, lost): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
     assert_eq!(won.len(), 1);
-    assert!(lost.into_iter().all(|lost| actual(lost) == Some(1)));
+    assert!(lost.into_iter().all(|lost| actual(&lost) == Some(1)));
     assert_eq!(log.read_stream("show-a", 0, 100).await.unwrap().len(), 2);
 }
 

@@ -100,7 +100,7 @@ fn start(after: Option<Position>) -> StreamPosition<eventstore::Position> {
 
 fn filter(wanted: Prefixes) -> SubscriptionFilter {
     let all = SubscriptionFilter::on_stream_name().max(FILTER_WINDOW);
-    wanted.iter().fold(all, |filter, prefix| filter.add_prefix(prefix))
+    wanted.iter().fold(all, SubscriptionFilter::add_prefix)
 }
 
 impl Tail {

@@ -1,6 +1,6 @@
 //! What is to go wrong, as a script or by chance.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -47,7 +47,9 @@ pub struct Faults {
 struct Script {
     appends_seen: u64,
     appends: BTreeMap<u64, AppendFault>,
+    reads_seen: u64,
     reads_to_fail: u32,
+    reads_planned: BTreeSet<u64>,
     hidden_events: u32,
     chaos_percent: u32,
     chance: StdRng,
@@ -70,7 +72,9 @@ impl Faults {
         let script = Script {
             appends_seen: 0,
             appends: BTreeMap::new(),
+            reads_seen: 0,
             reads_to_fail: 0,
+            reads_planned: BTreeSet::new(),
             hidden_events: 0,
             chaos_percent: 0,
             // not the sequence that positions come from: faults must not move them
@@ -96,9 +100,16 @@ impl Faults {
         self.script.lock().chaos_percent = percent;
     }
 
-    /// Fails the next so many reads and new subscriptions.
+    /// Fails the next so many reads and new subscriptions, and no more; 0 makes them all well again.
     pub fn fail_reads(&self, count: u32) {
         self.script.lock().reads_to_fail = count;
+    }
+
+    /// Fails the `nth` read or new subscription from now on; 0 is the next.
+    pub fn fail_read(&self, nth: u64) {
+        let mut script = self.script.lock();
+        let at = script.reads_seen + nth;
+        script.reads_planned.insert(at);
     }
 
     /// Makes appends wait, to see what gathers meanwhile.
@@ -144,7 +155,11 @@ impl Faults {
     }
 
     pub(super) fn take_read_fault(&self) -> Result<(), ReadError> {
-        if take_one(&mut self.script.lock().reads_to_fail) {
+        let mut script = self.script.lock();
+        let this = script.reads_seen;
+        script.reads_seen += 1;
+        let planned = script.reads_planned.remove(&this);
+        if take_one(&mut script.reads_to_fail) || planned {
             return Err(ReadError(InjectedFault::Read.into()));
         }
         Ok(())
