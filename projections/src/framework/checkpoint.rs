@@ -57,6 +57,24 @@ pub(crate) async fn advance(
     if moved.rows_affected() == 1 { Ok(()) } else { Err(Failure::Fenced) }
 }
 
+/// Makes sure that the checkpoint is still what we believe. A database that crashed may have lost our last commits,
+/// and on a quiet log no transaction of ours would notice.
+pub(crate) async fn confirm(pool: &PgPool, generation: &Generation, lead: Lead) -> Result<(), Failure> {
+    let stands: Option<i32> = sqlx::query_scalar(
+        "SELECT 1 FROM read.views
+         WHERE view = $1 AND version = $2 AND generation = $3
+           AND position IS NOT DISTINCT FROM $4 AND epoch = $5",
+    )
+    .bind(generation.view.name())
+    .bind(generation.view.version())
+    .bind(generation.number)
+    .bind(lead.position.map(|position| signed(position.0)))
+    .bind(lead.epoch)
+    .fetch_optional(pool)
+    .await?;
+    stands.map(drop).ok_or(Failure::Fenced)
+}
+
 /// Says in the status row why the view stands still, unless somebody else leads by now.
 pub(crate) async fn halt(
     pool: &PgPool,

@@ -7,7 +7,7 @@ use platform::clock::Clock;
 use platform::event_log::EventLog;
 use schemas::Position;
 use sqlx::PgPool;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::apply::{Batch, apply};
@@ -16,6 +16,9 @@ use super::feed::Feed;
 use super::generations::Generation;
 use super::swap::{self, Frozen};
 use super::{Failure, Fuse};
+
+/// How long a quiet view may believe in commits that a crashed database has lost, and in a lead that another has.
+const CONFIRM_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a runner needs.
 #[derive(Clone)]
@@ -87,6 +90,10 @@ pub(crate) async fn run(
             batch = feed.next() => batch.map_err(failed)?,
             () = at(thaw_at), if thaw_at.is_some() => {
                 run.frozen = None;
+                continue;
+            }
+            () = sleep(CONFIRM_INTERVAL) => {
+                checkpoint::confirm(&tools.pool, generation, run.lead).await.map_err(failed)?;
                 continue;
             }
         };
