@@ -150,6 +150,19 @@ impl Shows {
         self.ask(show, Recall::Now, read, Task::Look).await
     }
 
+    /// Looks at the state in memory, which may lag behind another node's commands. For what is asked often
+    /// and harms nobody if it is late.
+    ///
+    /// # Errors
+    /// [`CommandError`].
+    pub async fn peek<T: Send + 'static>(
+        &self,
+        show: ShowId,
+        read: impl FnMut(&Show) -> T + Send + 'static,
+    ) -> Result<Done<T>, CommandError> {
+        self.ask(show, Recall::Now, read, Task::Peek).await
+    }
+
     /// Takes no more commands, and returns when those that were taken are answered.
     pub async fn shutdown(&self) {
         self.shared.stopping.cancel();

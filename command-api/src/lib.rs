@@ -1,12 +1,22 @@
-//! (placeholder while the workspace is laid out)
+//! The write side: commands over HTTP become events in the log, exactly once and by the rules.
+//!
+//! `http` turns requests into commands, `actors` decides and appends them by show, `tips` drives payments,
+//! `presence` ends sessions of those who are gone. The rules themselves are the crate `domain`.
 
 pub mod actors;
 /// The ports' implementations over the providers' wire formats.
 pub mod adapters;
+mod features;
+mod http;
 /// What this service needs from outside, as traits.
 pub mod ports;
-/// Who still gives signs of life.
-pub mod presence;
+mod presence;
+mod sealing;
+mod state;
+mod tips;
+
+pub use presence::PresenceSettings;
+pub use state::{CommandApi, Deps};
 
 #[cfg(test)]
 mod test_kit;

@@ -24,7 +24,7 @@ pub(super) fn answer(
     for (job, decision) in jobs.into_iter().zip(decisions) {
         let (asker, repeatable) = match job.task {
             Task::Command(command, asker) => (asker, Some(command.id)),
-            Task::Look(asker) => (asker, None),
+            Task::Look(asker) | Task::Peek(asker) => (asker, None),
             Task::React(reaction, at, asker) => {
                 match decision {
                     Decision::Gathers => gathering.push(Gathered { reaction: *reaction, at, asker }),
@@ -32,7 +32,7 @@ pub(super) fn answer(
                     Decision::Refused(rejection) => {
                         asker.answer(Err(CommandError::Rejected(rejection)));
                     }
-                    Decision::Caused(_) | Decision::Nothing | Decision::Counted(..) => {}
+                    Decision::Caused(_) | Decision::Nothing | Decision::Peeked | Decision::Counted(..) => {}
                 }
                 continue;
             }
@@ -55,7 +55,7 @@ pub(super) fn answer(
                 let position = state.position;
                 asker.answer(Ok(Done { events: own, revision, position, is_repeat: false, seen: () }));
             }
-            Decision::Nothing => asker.answer(Ok(as_of(state, false))),
+            Decision::Nothing | Decision::Peeked => asker.answer(Ok(as_of(state, false))),
             Decision::Refused(rejection) => asker.answer(Err(CommandError::Rejected(rejection))),
             Decision::Known(known) => recall::spawn(shared, stream, repeatable, known, asker, &state.base),
             Decision::Gathers | Decision::Counted(..) => {}

@@ -17,8 +17,10 @@ use super::job::{Ask, Job, Task};
 pub(super) enum Decision {
     /// It causes these of the batch's events.
     Caused(Range<usize>),
-    /// There is nothing to do, or it only looks.
+    /// There is nothing to do, or it only looks, at the head.
     Nothing,
+    /// It only looks, at whatever is in memory.
+    Peeked,
     /// Refused.
     Refused(Rejection),
     /// It was done before, or is done by another job of this batch.
@@ -46,7 +48,7 @@ impl Batch {
             Decision::Nothing | Decision::Refused(_) => true,
             Decision::Counted(_, each) => each.iter().any(Result::is_err),
             // what is remembered is in the log, wherever its head is
-            Decision::Known(_) | Decision::Gathers | Decision::Caused(_) => false,
+            Decision::Known(_) | Decision::Gathers | Decision::Caused(_) | Decision::Peeked => false,
         })
     }
 }
@@ -71,6 +73,10 @@ pub(super) fn decide(jobs: &mut [Job], working: &mut Show, rules: &Rules) -> Res
             Task::Look(asker) => {
                 asker.observe(working);
                 Decision::Nothing
+            }
+            Task::Peek(asker) => {
+                asker.observe(working);
+                Decision::Peeked
             }
             Task::Count(command, askers) => {
                 decide_count(command, askers, working, rules, &mut batch, &mut bytes)?

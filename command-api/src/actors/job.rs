@@ -106,6 +106,8 @@ pub(super) enum Task {
     Command(Box<Command>, Box<dyn Ask>),
     React(Box<Reaction>, Timestamp, Box<dyn Ask>),
     Look(Box<dyn Ask>),
+    /// As `Look`, but what is in memory will do.
+    Peek(Box<dyn Ask>),
     /// The actor asks itself: count what was gathered. The command carries the reactions.
     Count(Box<Command>, Vec<Box<dyn Ask>>),
 }
@@ -124,7 +126,7 @@ impl Job {
     /// Answers everybody who waits for this job with the same error.
     pub(super) fn refuse(self, error: &CommandError) {
         match self.task {
-            Task::Command(_, asker) | Task::React(_, _, asker) | Task::Look(asker) => {
+            Task::Command(_, asker) | Task::React(_, _, asker) | Task::Look(asker) | Task::Peek(asker) => {
                 asker.answer(Err(error.clone()));
             }
             Task::Count(_, askers) => {

@@ -244,6 +244,8 @@ section! {
 section! {
     /// Running shows.
     "shows" Shows {
+        /// MaxMind city or country database (.mmdb) that tells where viewers are; empty: nowhere is known.
+        geo_database: String = "",
         /// Events between two snapshots of a show.
         snapshot_every: u64 = "2000" in 10..=1_000_000,
         /// A show that nobody talks to leaves memory after this time.

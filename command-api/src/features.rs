@@ -1,0 +1,95 @@
+//! What may be known of a text without the text. Computed once, before the text is sealed, so that no erasure
+//! changes a figure.
+
+use schemas::events::MessageFeatures;
+use unicode_normalization::UnicodeNormalization;
+use unicode_segmentation::UnicodeSegmentation;
+
+/// A keycap's last code point, as in 1️⃣.
+const KEYCAP: char = '\u{20E3}';
+
+/// Asks for the coloured form of what is else a plain symbol, as in ❤️.
+const EMOJI_PRESENTATION: char = '\u{FE0F}';
+
+/// Code points that are emoji by themselves: pictographs, symbols that are shown so by default, flags' letters.
+const EMOJI: [(char, char); 9] = [
+    ('\u{231A}', '\u{231B}'),
+    ('\u{23E9}', '\u{23EC}'),
+    ('\u{23F0}', '\u{23F3}'),
+    ('\u{2614}', '\u{2615}'),
+    ('\u{2648}', '\u{2653}'),
+    ('\u{26A1}', '\u{26FD}'),
+    ('\u{2705}', '\u{27BF}'),
+    ('\u{1F1E6}', '\u{1F1FF}'),
+    ('\u{1F300}', '\u{1FAFF}'),
+];
+
+/// The features of a text that is trimmed and in normal form C.
+#[must_use]
+pub fn of(text: &str) -> MessageFeatures {
+    MessageFeatures {
+        characters: count(text.chars().count()),
+        words: count(text.unicode_words().count()),
+        emoji: count(text.graphemes(true).filter(|grapheme| is_emoji(grapheme)).count()),
+        links: count(text.split_whitespace().filter(|token| is_link(token)).count()),
+        language: language(text),
+    }
+}
+
+/// A text as two people would call it the same: case, width and spacing do not tell repeats apart.
+#[must_use]
+pub fn normalised(text: &str) -> String {
+    let folded: String = text.nfkc().flat_map(char::to_lowercase).collect();
+    folded.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn is_emoji(grapheme: &str) -> bool {
+    let starts_as_emoji = grapheme
+        .chars()
+        .next()
+        .is_some_and(|first| EMOJI.iter().any(|(from, to)| (*from..=*to).contains(&first)));
+    starts_as_emoji || grapheme.contains([KEYCAP, EMOJI_PRESENTATION])
+}
+
+fn is_link(token: &str) -> bool {
+    let token = token.trim_start_matches(|character: char| !character.is_alphanumeric()).to_ascii_lowercase();
+    ["http://", "https://", "www."].iter().any(|start| token.len() > start.len() && token.starts_with(start))
+}
+
+/// ISO 639-3, only where it is reliable: a wrong language is worse than none.
+fn language(text: &str) -> Option<String> {
+    let found = whatlang::detect(text)?;
+    found.is_reliable().then(|| found.lang().code().to_owned())
+}
+
+fn count(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_counted_as_people_see_it() {
+        let features = of("Grüße, watch https://example.com/a now 👨‍👩‍👧 ❤️ 1️⃣ 🇩🇪!");
+        assert_eq!((features.emoji, features.links), (4, 1));
+        assert_eq!(of("äö").characters, 2);
+        assert_eq!(of("two words").words, 2);
+        assert_eq!(of("http://").links, 0);
+        assert_eq!(of("2 * 3 # x").emoji, 0);
+    }
+
+    #[test]
+    fn a_language_is_told_only_where_it_is_reliable() {
+        assert_eq!(of("ok").language, None);
+        let german = "Das ist wirklich eine sehr schöne Sendung, vielen Dank an alle Beteiligten dafür";
+        assert_eq!(of(german).language.as_deref(), Some("deu"));
+    }
+
+    #[test]
+    fn repeats_are_the_same_in_any_spelling() {
+        assert_eq!(normalised("  Hello\n WORLD "), normalised("hello ｗorld"));
+        assert_ne!(normalised("hello world"), normalised("helloworld"));
+    }
+}

@@ -1,0 +1,80 @@
+//! The command line.
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use platform::config::Config;
+use std::path::PathBuf;
+
+use crate::command;
+use crate::services::Services;
+
+/// The backend of a live-streaming service: every figure provable from one log.
+#[derive(Parser)]
+#[command(name = "tally", version, max_term_width = 110)]
+pub(crate) struct Cli {
+    /// Configuration file (TOML); the environment wins over it, and `tally config` shows both.
+    #[arg(long, global = true, env = "TALLY_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run everything on this machine, with the stores that the configuration leaves open.
+    Up,
+    /// Run the write side alone: commands to events.
+    CommandApi,
+    /// Run the read side alone: queries and sockets.
+    QueryApi,
+    /// Run the projections alone: events to read models.
+    Projections,
+    /// Run the embedded event-log node alone.
+    EventLog,
+    /// Print a development token, and nothing else.
+    Token(command::token::Token),
+    /// Bring the database schema up to date, then end.
+    Migrate,
+    /// Build a read model anew beside the one that is served, then swap.
+    Rebuild(command::rebuild::Rebuild),
+    /// Ask a running server whether it is ready; exit code 0 if so.
+    Healthcheck(command::healthcheck::Healthcheck),
+    /// Print every setting with its value, source, default and meaning.
+    Config(command::config::Show),
+    /// Play a show with hundreds of viewers over the public API of a running server.
+    Demo(command::demo::Demo),
+    /// Measure throughput and latency on this machine, each figure beside its baseline.
+    Bench(command::bench::Bench),
+}
+
+impl Cli {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let config = || Config::load(self.config.as_deref()).map_err(anyhow::Error::from);
+        match self.command {
+            Command::Up => serve(&config()?, Services::ALL),
+            Command::CommandApi => serve(&config()?, Services::COMMAND_API),
+            Command::QueryApi => serve(&config()?, Services::QUERY_API),
+            Command::Projections => serve(&config()?, Services::PROJECTIONS),
+            Command::EventLog => block_on(command::event_log::run(&config()?)),
+            Command::Token(token) => token.run(&config()?),
+            Command::Migrate => block_on(command::migrate::run(&config()?)),
+            Command::Rebuild(rebuild) => block_on(rebuild.run(&config()?)),
+            Command::Healthcheck(check) => block_on(check.run(&config()?)),
+            Command::Config(show) => show.run(self.config.as_deref()),
+            Command::Demo(demo) => block_on(demo.run(&config()?)),
+            Command::Bench(bench) => block_on(bench.run(&config()?)),
+        }
+    }
+}
+
+fn serve(config: &Config, services: Services) -> anyhow::Result<()> {
+    block_on(crate::services::run(config, services))
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?
+        .block_on(work)
+}

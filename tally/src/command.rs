@@ -1,0 +1,10 @@
+//! What the command line can be told to do, one file each.
+
+pub(crate) mod bench;
+pub(crate) mod config;
+pub(crate) mod demo;
+pub(crate) mod event_log;
+pub(crate) mod healthcheck;
+pub(crate) mod migrate;
+pub(crate) mod rebuild;
+pub(crate) mod token;
