@@ -8,6 +8,7 @@
 mod admission;
 pub mod commands;
 mod core;
+mod events;
 mod feed;
 mod frame;
 mod history;
@@ -115,15 +116,29 @@ impl Realtime {
         Self { core, tasks }
     }
 
-    /// The sockets' routes.
+    /// The routes of sockets and event streams.
     pub fn sockets(&self) -> Router {
-        upgrade::router(Arc::clone(&self.core))
+        upgrade::router(Arc::clone(&self.core)).merge(events::router(Arc::clone(&self.core)))
     }
 
     /// Sockets and rooms that are open.
     #[must_use]
     pub fn open(&self) -> (usize, usize) {
         (self.core.seats.taken(), self.core.rooms.count())
+    }
+
+    /// A show's state, with or without the read model.
+    #[cfg(test)]
+    pub(crate) async fn state_of(
+        &self,
+        show: schemas::ShowId,
+        is_seeded: bool,
+    ) -> Result<ShowState, history::HistoryError> {
+        if is_seeded {
+            return self.core.history.state(show).await;
+        }
+        let (log, vault) = (Arc::clone(&self.core.history.log), self.core.history.vault.clone());
+        History { log, vault, seeds: Arc::new(NoSeeds) }.state(show).await
     }
 
     /// Closes all sockets, spread over a while, and waits for them to go.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::room::Room;
+use crate::read_model::{not_entered, unknown_show};
 
 /// When to try again while the read model cannot be asked.
 const RETRY_SECONDS: u64 = 2;
@@ -65,15 +66,4 @@ impl Admission {
             }
         }
     }
-}
-
-/// 404.
-pub(crate) fn unknown_show() -> Problem {
-    Problem::not_found("stream_not_found", "there is no stream with this id")
-}
-
-/// 403.
-pub(crate) fn not_entered() -> Problem {
-    let detail = "this stream is for those who may enter: join it first";
-    Problem::forbidden("not_entered", detail).with("accessGranted", false)
 }

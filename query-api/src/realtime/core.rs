@@ -1,8 +1,11 @@
 //! What all sockets of a node share.
 
+use chrono::{DateTime, Utc};
 use platform::clock::Clock;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
 
 use super::admission::Admission;
 use super::commands::CommandClient;
@@ -26,6 +29,12 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    /// The moment of a time.
+    pub(crate) fn until(&self, time: DateTime<Utc>) -> Instant {
+        let left_ms = time.timestamp_millis() - self.clock.now().millis();
+        Instant::now() + Duration::from_millis(u64::try_from(left_ms).unwrap_or(0))
+    }
+
     /// A number for a socket, its own on this node.
     pub(crate) fn next_socket(&self) -> u64 {
         self.sockets.fetch_add(1, Ordering::Relaxed)

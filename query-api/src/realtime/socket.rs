@@ -126,10 +126,7 @@ impl Socket {
     pub(crate) fn new(core: Arc<Core>, client: Client, held: Held, io: Io, already_read: &[u8]) -> Self {
         let now = Instant::now();
         let settings = &core.settings;
-        let expiry = client.caller.as_ref().map(|caller| {
-            let left_ms = caller.expires_at.timestamp_millis() - core.clock.now().millis();
-            now + Duration::from_millis(u64::try_from(left_ms).unwrap_or(0))
-        });
+        let expiry = client.caller.as_ref().map(|caller| core.until(caller.expires_at));
         let due = Due {
             ping: now + settings.ping_interval,
             heard_at: now,

@@ -1,7 +1,7 @@
 //! From an event to what everybody is told of it: opened once, encoded once.
 
 use platform::http::amount::AmountNumber;
-use platform::vault::{OpenRequest, Vault, VaultError};
+use platform::vault::{Vault, VaultError};
 use schemas::events::{
     ChatEvent, InteractionEvent, LedgerEvent, LifecycleEvent, MessagePosted, ShowEvent, TipCaptured,
 };
@@ -9,7 +9,7 @@ use schemas::{Envelope, EventId, ShowId, Timestamp};
 
 use super::frame::{DurableData, MessageData, ReactionsData, Status, StatusData, TipData};
 use super::state::Posted;
-use crate::opening::{self, field};
+use crate::opening::{IdentitySlot, Opened, Opening, TextSlot, field};
 
 /// What a frame says of an event; `None` for an event that makes none.
 pub(crate) async fn durable(
@@ -29,8 +29,10 @@ pub(crate) async fn durable(
             Some(DurableData::Status(StatusData { stream_id: show, status, timestamp }))
         }
         ShowEvent::Chat(ChatEvent::Posted(posted)) => {
-            let opened = opening::open(vault, &requests(event_id, posted)).await?;
-            Some(DurableData::Message(message(posted, timestamp, opened)))
+            let mut opening = Opening::default();
+            let slots = ask(&mut opening, event_id, posted);
+            let mut opened = opening.open(vault).await?;
+            Some(DurableData::Message(message(posted, timestamp, &mut opened, slots)))
         }
         ShowEvent::Interaction(InteractionEvent::Reactions(reactions)) => {
             let counts = reactions.counts.clone();
@@ -50,39 +52,35 @@ pub(crate) async fn messages<'a>(
     vault: &Vault,
     posted: impl Iterator<Item = &'a Posted> + Clone,
 ) -> Result<Vec<MessageData>, VaultError> {
-    let wanted: Vec<OpenRequest<'_>> =
-        posted.clone().flat_map(|posted| requests(posted.event_id, &posted.message)).collect();
-    let mut opened = opening::open(vault, &wanted).await?.into_iter();
-    let mut shown = Vec::with_capacity(wanted.len() / FIELDS);
-    for posted in posted {
-        shown.push(message(&posted.message, posted.at, opened.by_ref().take(FIELDS)));
-    }
-    Ok(shown)
+    let mut opening = Opening::default();
+    let slots: Vec<_> =
+        posted.clone().map(|posted| ask(&mut opening, posted.event_id, &posted.message)).collect();
+    let mut opened = opening.open(vault).await?;
+    let shown = posted.zip(slots);
+    Ok(shown.map(|(posted, slots)| message(&posted.message, posted.at, &mut opened, slots)).collect())
 }
 
-/// Sealed fields of a message.
-const FIELDS: usize = 2;
-
-fn requests(event_id: EventId, posted: &MessagePosted) -> [OpenRequest<'_>; FIELDS] {
-    [
-        OpenRequest { sealed: &posted.identity, event_id, field: field::AUTHOR },
-        OpenRequest { sealed: &posted.text, event_id, field: field::TEXT },
-    ]
+fn ask<'a>(
+    opening: &mut Opening<'a>,
+    event_id: EventId,
+    posted: &'a MessagePosted,
+) -> (IdentitySlot, TextSlot) {
+    let author = opening.identity(Some(&posted.identity), event_id);
+    (author, opening.text(Some(&posted.text), event_id, field::TEXT))
 }
 
-/// `opened` are the fields in the order of [`requests`].
 fn message(
     posted: &MessagePosted,
     timestamp: Timestamp,
-    opened: impl IntoIterator<Item = Option<Vec<u8>>>,
+    opened: &mut Opened,
+    (author, text): (IdentitySlot, TextSlot),
 ) -> MessageData {
-    let mut opened = opened.into_iter();
-    let (user_id, username) = opening::names(opening::identity(opened.next().flatten()));
+    let (user_id, username) = opened.names(author);
     MessageData {
         message_id: posted.message_id,
         user_id,
         username,
-        message: opening::text(opened.next().flatten()),
+        message: opened.text(text),
         timestamp,
         is_subscriber: posted.is_subscriber,
         role: posted.role,
@@ -97,15 +95,11 @@ async fn tip(
     timestamp: Timestamp,
     captured: &TipCaptured,
 ) -> Result<TipData, VaultError> {
-    let fields = [(&captured.identity, field::TIPPER), (&captured.message, field::MESSAGE)];
-    let wanted = fields
-        .into_iter()
-        .filter_map(|(sealed, field)| sealed.as_ref().map(|sealed| OpenRequest { sealed, event_id, field }));
-    let mut opened = opening::open(vault, &wanted.collect::<Vec<_>>()).await?.into_iter();
-    let mut next = |sealed: bool| if sealed { opened.next().flatten() } else { None };
-    let identity = opening::identity(next(captured.identity.is_some()));
-    let words = opening::text(next(captured.message.is_some()));
-    let (user_id, username) = opening::names(identity);
+    let mut opening = Opening::default();
+    let tipper = opening.identity(captured.identity.as_ref(), event_id);
+    let words = opening.text(captured.message.as_ref(), event_id, field::MESSAGE);
+    let mut opened = opening.open(vault).await?;
+    let (user_id, username) = opened.names(tipper);
     let currency = captured.amount.currency();
     Ok(TipData {
         tip_id: captured.tip_id,
@@ -113,7 +107,7 @@ async fn tip(
         username,
         amount: AmountNumber::new(captured.amount.amount(), currency.minor_digits()),
         currency,
-        message: words,
+        message: opened.text(words),
         timestamp,
     })
 }

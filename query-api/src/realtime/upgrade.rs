@@ -17,12 +17,12 @@ use schemas::ShowId;
 use sha1::{Digest, Sha1};
 use std::sync::Arc;
 
-use super::admission::unknown_show;
 use super::core::Core;
 use super::history::HistoryError;
 use super::rooms::Occupant;
 use super::seats::{NoSeat, Seat};
 use super::socket::{Client, Held, Io, Socket};
+use crate::read_model::{show_id, unknown_show};
 
 /// What RFC 6455 adds to the client's key.
 const ACCEPT_GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -83,7 +83,7 @@ pub(crate) async fn enter(
     stream_id: &str,
     caller: Option<&Caller>,
 ) -> Result<Occupant, Problem> {
-    let show: ShowId = stream_id.parse().map_err(|_| unknown_show())?;
+    let show = show_id(stream_id)?;
     let occupant = core.rooms.enter(show).await.map_err(|error| cannot_enter(&error))?;
     core.admission.may_enter(occupant.room(), caller).await?;
     Ok(occupant)

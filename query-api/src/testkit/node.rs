@@ -176,7 +176,8 @@ impl Node {
     }
 }
 
-fn edge_config() -> EdgeConfig {
+/// The edge of tests: it knows tokens, and limits nobody.
+pub(crate) fn edge_config() -> EdgeConfig {
     let settings = VerifierSettings {
         issuer: "tally".to_owned(),
         audience: "tally".to_owned(),

@@ -162,7 +162,7 @@ impl Show {
         LifecycleEvent::Created(ShowCreated {
             show_id: self.id,
             creator: person("host"),
-            creator_identity: sealer.identity("host", field::CREATOR).await,
+            creator_identity: sealer.identity("host").await,
             details: details(),
             access: AccessPolicy::default(),
             settings: StreamSettings::default(),
@@ -189,7 +189,7 @@ impl Show {
         AudienceEvent::Joined(ViewerJoined {
             session_id: session.into(),
             person: person(sub),
-            identity: sealer.identity(sub, field::VIEWER).await,
+            identity: sealer.identity(sub).await,
             device: None,
             device_type: Some(DeviceType::Mobile),
             location: Location { country: Some("DE".to_owned()), city: Some("Berlin".to_owned()) },
@@ -225,7 +225,7 @@ impl Show {
             tip_id,
             payment_id: Uuid::new_v4().into(),
             person: person(sub),
-            identity: sealer.identity(sub, field::TIPPER).await,
+            identity: sealer.identity(sub).await,
             amount: usd(cents),
             message: Some(sealer.seal(sub, field::MESSAGE, b"Great content!").await),
         })
@@ -237,7 +237,7 @@ impl Show {
             tip_id: self.tip_of(sub),
             payment_id: Uuid::new_v4().into(),
             person: person(sub),
-            identity: Some(sealer.identity(sub, field::TIPPER).await),
+            identity: Some(sealer.identity(sub).await),
             amount: usd(cents),
             message: Some(sealer.seal(sub, field::MESSAGE, b"Great content!").await),
         })
@@ -255,9 +255,9 @@ impl Sealer<'_> {
         self.vault.seal(person(sub), self.event_id, field, plain).await.unwrap()
     }
 
-    async fn identity(&self, sub: &str, field: &'static str) -> Sealed {
+    async fn identity(&self, sub: &str) -> Sealed {
         let who = Identity { sub: sub.to_owned(), name: format!("{sub} the name") };
-        self.seal(sub, field, &serde_json::to_vec(&who).unwrap()).await
+        self.vault.seal_identity(person(sub), self.event_id, &who).await.unwrap()
     }
 }
 
@@ -311,7 +311,7 @@ async fn posted(sealer: &Sealer<'_>, sub: &str, text: &str) -> ShowEvent {
     ChatEvent::Posted(MessagePosted {
         message_id: Uuid::new_v4().into(),
         author: person(sub),
-        identity: sealer.identity(sub, field::AUTHOR).await,
+        identity: sealer.identity(sub).await,
         text: sealer.seal(sub, field::TEXT, text.as_bytes()).await,
         digest: TextDigest(Uuid::nil()),
         features: MessageFeatures::default(),
