@@ -1,30 +1,162 @@
 //! `tally bench`: what this machine does, each figure beside its baseline in the same run.
 
-use anyhow::bail;
-use clap::Args;
-use platform::config::Config;
-use std::path::PathBuf;
+mod audience;
+mod bare;
+mod child;
+mod command_to_socket;
+mod durable_chat;
+mod fan_out;
+mod figure;
+mod http;
+mod load;
+mod machine;
+mod people;
+mod room;
+mod stateless;
 
-/// Measurements.
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use platform::config::Config;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use self::child::{Server, Start, TemporaryDir};
+use self::figure::Figure;
+use self::people::People;
+use self::room::Stage;
+
+/// Measurements. Each starts servers of its own, in a directory of its own; a running server is left alone.
 #[derive(Args)]
 pub(crate) struct Bench {
     /// Rounds of each figure; the median counts.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=99))]
     rounds: u32,
-    /// Seconds that each measurement of a round takes.
+    /// Seconds of each measurement in a round.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: u64,
     /// Only this figure.
     #[arg(long, value_name = "NAME")]
-    only: Option<String>,
+    only: Option<Name>,
     /// Write the results as JSON too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// A directory on the disk that is to be measured; by default the system's for temporary files.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Be the stateless server.
+    #[arg(long, hide = true)]
+    serve_stateless: bool,
+    /// Be the bare fan-out loop.
+    #[arg(long, hide = true)]
+    serve_bare: bool,
+}
+
+/// The figures.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Name {
+    /// Chat commands a second, flushed to disk before they are answered, beside a handler that keeps nothing.
+    DurableChat,
+    /// From a command to the last of 1,000 sockets, beside a bare flush and a bare fan-out.
+    CommandToSocket,
+    /// Frames to 1,000 sockets for a second of processor time, beside a bare loop.
+    FanOut,
+}
+
+/// What all figures of a run share.
+struct Run<'a> {
+    rounds: u32,
+    length: Duration,
+    dir: &'a Path,
+    people: People,
 }
 
 impl Bench {
     pub(crate) async fn run(&self, config: &Config) -> anyhow::Result<()> {
-        let _ = (self.rounds, self.seconds, &self.only, &self.json, config);
-        bail!("the measurements are not finished in this build")
+        if self.serve_stateless {
+            return stateless::run(config).await;
+        }
+        if self.serve_bare {
+            return fan_out::serve_bare(config).await;
+        }
+        let parent = self.dir.clone().unwrap_or_else(std::env::temp_dir);
+        let machine = machine::describe(&parent);
+        println!("{machine:#}");
+        if machine["fileSystem"] == "tmpfs" {
+            bail!("{} is in memory, where a flush costs nothing: name a --dir on a disk", parent.display());
+        }
+        if cfg!(debug_assertions) {
+            println!("this is a debug build: the figures say nothing about a release\n");
+        }
+        let dir = TemporaryDir::within(&parent)?;
+        let run = Run {
+            rounds: self.rounds,
+            length: Duration::from_secs(self.seconds),
+            dir: dir.path(),
+            people: People::new(),
+        };
+        let figures = self.measure(&run).await?;
+        println!();
+        figure::print_head();
+        figures.iter().for_each(Figure::print);
+        if let Some(file) = &self.json {
+            let figures: Vec<_> = figures.iter().map(Figure::json).collect();
+            let report = json!({
+                "version": env!("CARGO_PKG_VERSION"),
+                "isDebugBuild": cfg!(debug_assertions),
+                "machine": machine,
+                "rounds": self.rounds,
+                "seconds": self.seconds,
+                "figures": figures,
+            });
+            std::fs::write(file, format!("{report:#}\n"))
+                .with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        Ok(())
+    }
+
+    async fn measure(&self, run: &Run<'_>) -> anyhow::Result<Vec<Figure>> {
+        let mut figures = Vec::new();
+        for name in Name::value_variants().iter().filter(|name| self.only.is_none_or(|only| only == **name)) {
+            figures.extend(match name {
+                Name::DurableChat => durable_chat::measure(run).await?,
+                Name::CommandToSocket => command_to_socket::measure(run).await?,
+                Name::FanOut => fan_out::measure(run).await?,
+            });
+        }
+        Ok(figures)
+    }
+}
+
+impl Run<'_> {
+    /// The whole product, with stores of its own.
+    async fn tally(&self, name: &str) -> anyhow::Result<Server> {
+        self.say(&format!("starting {name}"));
+        Server::start(Start {
+            name,
+            arguments: &["up"],
+            environment: self.people.environment(),
+            dir: self.dir,
+            ready_path: Some("/health/ready"),
+        })
+        .await
+    }
+
+    /// The bare fan-out loop.
+    async fn bare(&self, name: &str) -> anyhow::Result<Server> {
+        let environment = Vec::new();
+        let arguments = &["bench", "--serve-bare"];
+        Server::start(Start { name, arguments, environment, dir: self.dir, ready_path: None }).await
+    }
+
+    /// A new show with an audience that has tokens.
+    async fn stage(&self, server: &Server, persons: usize) -> anyhow::Result<Stage> {
+        let show = self.people.show(server.address).await?;
+        let tokens = (0..persons).map(|person| self.people.viewer(person)).collect::<anyhow::Result<_>>()?;
+        Ok(Stage { address: server.address, process: server.process, show, tokens })
+    }
+
+    fn say(&self, line: &str) {
+        println!("{line}");
     }
 }

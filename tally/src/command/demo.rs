@@ -109,7 +109,12 @@ fn stage(config: &Config, server: Server, show: String, seed: u64) -> Stage {
 }
 
 /// Host, viewers and progress at once, to the end of the show.
-async fn play(stage: Arc<Stage>, script: Script, mut host: Host, tokens: &Tokens) -> anyhow::Result<Reckoning> {
+async fn play(
+    stage: Arc<Stage>,
+    script: Script,
+    mut host: Host,
+    tokens: &Tokens,
+) -> anyhow::Result<Reckoning> {
     let length = Duration::from_millis(script.length_ms);
     host.open_door().await?;
     let mut audience = JoinSet::new();

@@ -103,7 +103,9 @@ mod tests {
 
     #[test]
     fn frames_are_read_exactly() {
-        let frame = Frame::parse(r#"{"type":"NEW_TIP","sequence":9,"previous":7,"data":{"amount":0.10,"x":1}}"#).unwrap();
+        let frame =
+            Frame::parse(r#"{"type":"NEW_TIP","sequence":9,"previous":7,"data":{"amount":0.10,"x":1}}"#)
+                .unwrap();
         assert!(frame.is_durable() && frame.sequence == 9 && frame.previous == Some(7));
         assert_eq!(frame.data::<Tip>().unwrap().amount.0, Decimal::new(10, 2));
         let frame = Frame::parse(r#"{"type":"GAP","sequence":9,"data":{"from":2,"to":9}}"#).unwrap();

@@ -65,7 +65,13 @@ impl Host {
     }
 
     /// Runs the show and ends it.
-    pub(super) async fn run(&mut self, start: Instant, says_ms: &[u64], change_ms: u64, length_ms: u64) -> anyhow::Result<Answer<Ended>> {
+    pub(super) async fn run(
+        &mut self,
+        start: Instant,
+        says_ms: &[u64],
+        change_ms: u64,
+        length_ms: u64,
+    ) -> anyhow::Result<Answer<Ended>> {
         let at = |ms: u64| start + Duration::from_millis(ms);
         let mut turns: Vec<(Instant, Turn)> =
             says_ms.iter().enumerate().map(|(number, ms)| (at(*ms), Turn::Say(number))).collect();
@@ -80,7 +86,9 @@ impl Host {
                     self.wait(self.person.stage.pacer.turn()).await?;
                     self.person.message(&texts::host(number)).await?;
                 }
-                Turn::ChangeSettings => self.rest.change(&show, &json!({"settings": {"quality": "FHD"}})).await?,
+                Turn::ChangeSettings => {
+                    self.rest.change(&show, &json!({"settings": {"quality": "FHD"}})).await?;
+                }
                 Turn::LookWhetherDone => self.wait_for_everybody().await?,
             }
         }
@@ -91,7 +99,8 @@ impl Host {
         let deadline = Instant::now() + PATIENCE;
         let stage = std::sync::Arc::clone(&self.person.stage);
         let is_done = || {
-            stage.live.acts_left.load(Ordering::Relaxed) == 0 && stage.live.unanswered.load(Ordering::Relaxed) == 0
+            stage.live.acts_left.load(Ordering::Relaxed) == 0
+                && stage.live.unanswered.load(Ordering::Relaxed) == 0
         };
         while !is_done() && Instant::now() < deadline {
             self.wait(Instant::now() + LOOK_EVERY).await?;

@@ -129,7 +129,10 @@ impl Person {
 
     pub(super) async fn message(&mut self, text: &str) -> anyhow::Result<()> {
         let sent = self.stage.now_micros();
-        let id = format!("demo{ID_SEPARATOR}{}{ID_SEPARATOR}{}{ID_SEPARATOR}{sent}", self.number, self.request_count);
+        let id = format!(
+            "demo{ID_SEPARATOR}{}{ID_SEPARATOR}{}{ID_SEPARATOR}{sent}",
+            self.number, self.request_count
+        );
         self.ask(Purpose::Message, "SEND_MESSAGE", json!({"message": text, "clientMessageId": id})).await
     }
 
@@ -238,7 +241,8 @@ impl Person {
 
     fn note_message(&mut self, message: &Message) {
         self.record.contents.messages += u64::from(self.is_keeping_contents);
-        let sent = message.client_message_id.as_deref().and_then(|id| id.rsplit_once(ID_SEPARATOR)?.1.parse().ok());
+        let sent =
+            message.client_message_id.as_deref().and_then(|id| id.rsplit_once(ID_SEPARATOR)?.1.parse().ok());
         if let Some(sent) = sent {
             let took = self.stage.now_micros().saturating_sub(sent);
             self.record.to_frame.record(Duration::from_micros(took));
@@ -305,7 +309,8 @@ impl Person {
                 self.repeats.push((Instant::now() + Duration::from_secs(seconds), id));
             }
             Some(_) | None => {
-                self.record.fault(format!("{:?} refused: {}: {}", request.purpose, refusal.code, refusal.detail));
+                self.record
+                    .fault(format!("{:?} refused: {}: {}", request.purpose, refusal.code, refusal.detail));
                 self.requests.remove(&id);
                 self.stage.live.unanswered.fetch_sub(1, Ordering::Relaxed);
             }

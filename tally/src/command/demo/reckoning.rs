@@ -28,7 +28,7 @@ struct Check {
 }
 
 impl Check {
-    fn equal<T: PartialEq + Display>(what: &'static str, server: T, here: T) -> Self {
+    fn equal<T: PartialEq + Display + Copy>(what: &'static str, server: T, here: T) -> Self {
         Self { what, agrees: server == here, server: server.to_string(), here: here.to_string() }
     }
 
@@ -107,7 +107,10 @@ impl Reckoning {
 
     fn print_sums(&self, sums: &Sums) {
         let confirmed = &sums.confirmed;
-        println!("\nsent      {} viewers joined, {} left early, {} connections lost and resumed", sums.joined, sums.left, sums.reconnects);
+        println!(
+            "\nsent      {} viewers joined, {} left early, {} connections lost and resumed",
+            sums.joined, sums.left, sums.reconnects
+        );
         println!(
             "          {} messages, {} reactions, {} tips of {:.2} USD, {} requests repeated",
             confirmed.messages, confirmed.reactions, confirmed.tips, confirmed.tipped, sums.repeated_requests
@@ -145,8 +148,14 @@ impl Reckoning {
             Check::equal("frames: reactions", contents.reactions, confirmed.reactions),
             Check::equal("frames: tips", contents.tips, confirmed.tips - confirmed.tips_pending),
             Check::equal("frames: tipped", contents.tipped.normalize(), confirmed.tipped.normalize()),
-            Check::none("sockets: gaps in `previous` chains", self.everybody().map(|record| record.chain.gaps()).sum()),
-            Check::none("sockets: frames received twice", self.everybody().map(|record| record.chain.repeats()).sum()),
+            Check::none(
+                "sockets: gaps in `previous` chains",
+                self.everybody().map(|record| record.chain.gaps()).sum(),
+            ),
+            Check::none(
+                "sockets: frames received twice",
+                self.everybody().map(|record| record.chain.repeats()).sum(),
+            ),
             Check::none("sockets: frames that the host saw and they not", self.missing()),
             Check::none("sockets: stayed, and did not see the end", self.without_end()),
             Check::none("faults", self.everybody().map(|record| record.faults.len() as u64).sum()),
@@ -164,7 +173,11 @@ impl Reckoning {
         vec![
             Check::equal("document: status", document.status.as_str(), "ENDED"),
             Check::equal("document: messagesCount", stats.messages_count, sums.confirmed.messages),
-            Check::equal("document: totalTips", stats.total_tips.0.normalize(), sums.confirmed.tipped.normalize()),
+            Check::equal(
+                "document: totalTips",
+                stats.total_tips.0.normalize(),
+                sums.confirmed.tipped.normalize(),
+            ),
             Check::equal("document: duration", stats.duration, self.ended.duration),
             Check {
                 what: "document: peakViewers, within",
@@ -225,10 +238,19 @@ mod tests {
         viewer.chain.snapshot(1);
         viewer.chain.durable(3, Some(1));
         viewer.chain.durable(4, Some(3));
-        viewer.confirmed =
-            Confirmed { messages: 1, tips: 1, tipped: Decimal::new(125, 1), joined: true, ..Confirmed::default() };
-        let ended =
-            Ended { duration: 9, viewer_count: 1, total_tips: Amount(Decimal::new(1250, 2)), pending_tips: 0 };
+        viewer.confirmed = Confirmed {
+            messages: 1,
+            tips: 1,
+            tipped: Decimal::new(125, 1),
+            joined: true,
+            ..Confirmed::default()
+        };
+        let ended = Ended {
+            duration: 9,
+            viewer_count: 1,
+            total_tips: Amount(Decimal::new(1250, 2)),
+            pending_tips: 0,
+        };
         let document = serde_json::from_str(
             r#"{"status":"ENDED","streamStats":{"peakViewers":1,"totalTips":12.50,"duration":9,"messagesCount":1}}"#,
         );

@@ -74,7 +74,8 @@ impl Rest {
     }
 
     pub(super) async fn start(&self, show: &str) -> anyhow::Result<()> {
-        let answer: Answer<Value> = self.call(Method::POST, &format!("/streams/{show}/start"), None, None).await?;
+        let answer: Answer<Value> =
+            self.call(Method::POST, &format!("/streams/{show}/start"), None, None).await?;
         let has_video = answer.body["agoraToken"].as_str().is_some_and(|token| !token.is_empty());
         ensure!(has_video, "the answer to start has no video token");
         Ok(())
@@ -88,7 +89,8 @@ impl Rest {
     pub(super) async fn change(&self, show: &str, settings: &Value) -> anyhow::Result<()> {
         let read: Answer<Value> = self.call(Method::GET, &format!("/streams/{show}"), None, None).await?;
         let condition = read.etag.map(|etag| (header::IF_MATCH, etag));
-        let _: Answer<Value> = self.call(Method::PATCH, &format!("/streams/{show}"), Some(settings), condition).await?;
+        let _: Answer<Value> =
+            self.call(Method::PATCH, &format!("/streams/{show}"), Some(settings), condition).await?;
         Ok(())
     }
 
@@ -105,7 +107,8 @@ impl Rest {
         condition: Option<(header::HeaderName, String)>,
     ) -> anyhow::Result<Answer<T>> {
         let what = format!("{method} {path}");
-        let mut request = self.client.request(method.clone(), format!("{}{path}", self.base)).bearer_auth(&self.token);
+        let mut request =
+            self.client.request(method.clone(), format!("{}{path}", self.base)).bearer_auth(&self.token);
         if method == Method::POST {
             request = request.header(IDEMPOTENCY_KEY, Uuid::new_v4().to_string());
         }
@@ -117,7 +120,8 @@ impl Rest {
         }
         let response = request.send().await.with_context(|| format!("{what} has no answer"))?;
         let status = response.status();
-        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let header =
+            |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let (position, etag) = (header(TALLY_POSITION), header(header::ETAG));
         let text = response.text().await?;
         ensure!(status.is_success(), "{what} is refused: {status} {text}");

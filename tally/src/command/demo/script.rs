@@ -65,10 +65,18 @@ const MOST_REACTIONS_AT_ONCE: u32 = 8;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Act {
     Say(String),
-    React { kind: &'static str, count: u32 },
-    Tip { cents: i64, words: Option<String> },
+    React {
+        kind: &'static str,
+        count: u32,
+    },
+    Tip {
+        cents: i64,
+        words: Option<String>,
+    },
     /// The connection breaks; after so long the viewer is back.
-    Drop { away_ms: u64 },
+    Drop {
+        away_ms: u64,
+    },
     Leave,
 }
 
@@ -105,8 +113,10 @@ impl Script {
     pub(super) fn write(seed: u64, viewers: u32, seconds: u64) -> Self {
         let mut dice = StdRng::seed_from_u64(seed);
         let length_ms = seconds * 1_000;
-        let mut plans: Vec<_> = (0..viewers).map(|number| arrive(seed, number, length_ms, &mut dice)).collect();
-        let moments: Vec<f64> = [0.3, 0.55, 0.8].iter().map(|at| at + dice.random_range(-0.05..0.05)).collect();
+        let mut plans: Vec<_> =
+            (0..viewers).map(|number| arrive(seed, number, length_ms, &mut dice)).collect();
+        let moments: Vec<f64> =
+            [0.3, 0.55, 0.8].iter().map(|at| at + dice.random_range(-0.05..0.05)).collect();
         let mut stage = Casting::of(&plans, &moments, length_ms, &mut dice);
         let of_all = |each: f64, most: f64| (f64::from(viewers) * each).min(most) * seconds as f64;
         let messages = of_all(MESSAGES_A_VIEWER_SECOND, MESSAGES_A_SECOND_MAX);
@@ -126,7 +136,8 @@ impl Script {
         }
         // the host greets, then writes every few seconds, in a rhythm of his own
         let every_ms = (length_ms / 8).clamp(2_000, 20_000);
-        let host_says_ms = (0..).map(|turn| 500 + turn * every_ms).take_while(|at| *at < acts_end(length_ms)).collect();
+        let host_says_ms =
+            (0..).map(|turn| 500 + turn * every_ms).take_while(|at| *at < acts_end(length_ms)).collect();
         Self { viewers: plans, host_says_ms, settings_change_ms: length_ms * 2 / 5, length_ms }
     }
 
@@ -286,7 +297,11 @@ fn heavy(least: f64, most: f64, dice: &mut StdRng) -> f64 {
 }
 
 /// Rounded to whole numbers; what is below zero is zero.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "times and counts of a show are small")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "times and counts of a show are small"
+)]
 fn whole(number: f64) -> u64 {
     number.max(0.0).round() as u64
 }

@@ -35,7 +35,10 @@ impl Server {
     pub(crate) fn of(url: &str) -> anyhow::Result<Self> {
         let authority = url.strip_prefix("http://").context("the URL must begin with http://")?;
         let authority = authority.trim_end_matches('/');
-        ensure!(!authority.is_empty() && !authority.contains('/'), "the URL must be http://host:port, without a path");
+        ensure!(
+            !authority.is_empty() && !authority.contains('/'),
+            "the URL must be http://host:port, without a path"
+        );
         let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         Ok(Self { authority: if has_port { authority.to_owned() } else { format!("{authority}:80") } })
     }
@@ -46,7 +49,8 @@ impl Server {
             .await
             .with_context(|| format!("cannot connect to {}", self.authority))?;
         stream.set_nodelay(true)?;
-        let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+        let authorization =
+            token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
         let request = format!(
             "GET /api/v1/streams/{show}/socket HTTP/1.1\r\nHost: {}\r\nUser-Agent: tally\r\nConnection: Upgrade\r\n\
              Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n{authorization}\r\n",
@@ -63,7 +67,11 @@ async fn read_handshake(stream: &mut TcpStream) -> anyhow::Result<Vec<u8>> {
     loop {
         if let Some(end) = read.windows(4).position(|window| window == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&read[..end]).into_owned();
-            ensure!(head.starts_with("HTTP/1.1 101 "), "the server refuses the socket: {}", refusal(&head, &read[end..]));
+            ensure!(
+                head.starts_with("HTTP/1.1 101 "),
+                "the server refuses the socket: {}",
+                refusal(&head, &read[end..])
+            );
             ensure!(head.contains(ACCEPT), "the server's handshake is not RFC 6455's");
             return Ok(read.split_off(end + 4));
         }
@@ -149,7 +157,9 @@ impl Incoming {
         let Some(head) = Head::read(unread)? else { return Ok(None) };
         let Some(payload) = unread.get(head.bytes..head.bytes + head.payload_bytes) else { return Ok(None) };
         let received = match head.first {
-            FINAL_TEXT => Received::Text(String::from_utf8(payload.to_vec()).context("a frame is not UTF-8")?),
+            FINAL_TEXT => {
+                Received::Text(String::from_utf8(payload.to_vec()).context("a frame is not UTF-8")?)
+            }
             FINAL_PING => Received::Ping(payload.to_vec()),
             FINAL_CLOSE => Received::Close(close_text(payload)),
             _ => Received::Other,

@@ -129,8 +129,8 @@ const TIP_WORDS: [&str; 10] = [
 ];
 
 const NAMES: [&str; 24] = [
-    "mia", "noah", "sofia", "liam", "yuki", "amara", "jonas", "ines", "mateo", "aylin", "ravi", "lena", "tomasz",
-    "chloe", "omar", "hana", "diego", "freya", "kofi", "nadia", "pavel", "zoe", "minh", "elif",
+    "mia", "noah", "sofia", "liam", "yuki", "amara", "jonas", "ines", "mateo", "aylin", "ravi", "lena",
+    "tomasz", "chloe", "omar", "hana", "diego", "freya", "kofi", "nadia", "pavel", "zoe", "minh", "elif",
 ];
 
 /// A viewer's shown name.
@@ -165,7 +165,11 @@ pub(super) fn message(used: &[String], dice: &mut StdRng) -> String {
 
 fn draw(dice: &mut StdRng) -> String {
     let text = pick(&TEXTS, dice);
-    if dice.random_ratio(1, EMOJI_ONE_IN) { format!("{text} {}", pick(&EMOJI, dice)) } else { text.to_owned() }
+    if dice.random_ratio(1, EMOJI_ONE_IN) {
+        format!("{text} {}", pick(&EMOJI, dice))
+    } else {
+        text.to_owned()
+    }
 }
 
 fn pick(from: &'static [&'static str], dice: &mut StdRng) -> &'static str {

@@ -76,7 +76,8 @@ impl Evening {
             self.person.digest().await?;
         };
         let acts = std::mem::take(&mut self.plan.acts);
-        self.steps = acts.into_iter().map(|(at, act)| (start + Duration::from_millis(at), Step::Act(act))).collect();
+        self.steps =
+            acts.into_iter().map(|(at, act)| (start + Duration::from_millis(at), Step::Act(act))).collect();
         if let Some(arrives_ms) = self.plan.arrives_ms {
             sleep_until(start + Duration::from_millis(arrives_ms)).await;
             self.person.connect().await?;
