@@ -115,7 +115,7 @@ pub struct Vault {
     shared: Arc<Shared>,
 }
 
-pub(crate) struct Shared {
+struct Shared {
     store: Arc<dyn KeyStore>,
     master: MasterKey,
     entropy: Entropy,

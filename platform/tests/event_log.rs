@@ -3,6 +3,8 @@
 
 #[path = "event_log/conformance.rs"]
 mod conformance;
+#[path = "event_log/endless.rs"]
+mod endless;
 #[path = "event_log/network.rs"]
 mod network;
 #[path = "event_log/relay.rs"]

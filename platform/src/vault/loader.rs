@@ -1,6 +1,6 @@
 //! Gets keys into the cache: many at a time, one query for all who wait; and renews those in use.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -156,7 +156,7 @@ impl Shared {
         // from before the question: an erasure after it must find the lease's end already fixed
         let until = Moment::now().plus(self.lease);
         let rows = self.store.find(persons, keys).await.map_err(unavailable)?;
-        metrics::counter!("tally_vault_keys_loaded_total").increment(rows.len() as u64);
+        metrics::counter!("vault_keys_loaded_total").increment(rows.len() as u64);
         let mut found = HashMap::with_capacity(rows.len() * 2);
         for row in rows {
             let entry = self.keep(&row, until);
@@ -197,6 +197,7 @@ impl Shared {
             let leases: Vec<&Lease> = leases.collect();
             let keys: Vec<KeyId> = leases.iter().map(|lease| lease.key_id).collect();
             let living = self.store.living(&keys).await.map_err(unavailable)?;
+            let living: HashSet<KeyId> = living.into_iter().collect();
             for lease in leases {
                 if living.contains(&lease.key_id) {
                     lease.renew(until);
@@ -238,7 +239,7 @@ pub(super) async fn renew(shared: Weak<Shared>, lease: Duration) {
         let Some(shared) = shared.upgrade() else { return };
         let renewed = timeout(lease, shared.renew()).await;
         if let Err(error) = renewed.unwrap_or_else(|_| Err(LoadError::Deadline.into())) {
-            metrics::counter!("tally_vault_renewals_failed_total").increment(1);
+            metrics::counter!("vault_renewals_failed_total").increment(1);
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot renew the leases of keys");
         }
     }

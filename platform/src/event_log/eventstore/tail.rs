@@ -190,3 +190,48 @@ async fn all_seen_up_to(reads: &Link, seen: Option<Position>, wanted: Prefixes) 
     };
     timeout(CHECKPOINT_INTERVAL, asked).await.ok().flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event_log::eventstore::EventStoreLog;
+    use crate::event_log::{EventLog, Expected, NewEvent};
+    use bytes::Bytes;
+    use embedded::event_log::{Node, NodeConfig};
+    use schemas::EventId;
+    use uuid::Uuid;
+
+    const SHOWS: Prefixes = &["show-"];
+
+    async fn append(log: &EventStoreLog, stream: &str) -> Position {
+        let event = NewEvent {
+            id: EventId(Uuid::new_v4()),
+            kind: "Tested".to_owned(),
+            data: Bytes::from_static(b"{}"),
+            metadata: Bytes::from_static(b"{}"),
+        };
+        log.append(stream, Expected::Any, vec![event]).await.unwrap().position
+    }
+
+    /// The embedded node sends live checkpoints, so that subscriptions to it do not need this.
+    #[tokio::test]
+    async fn nothing_is_claimed_to_be_seen_that_is_still_to_come() {
+        let directory = tempfile::tempdir().unwrap();
+        let any_port = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        let node = Node::start(NodeConfig::new(directory.path()).listen(any_port)).await.unwrap();
+        let log = EventStoreLog::new(&format!("esdb://{}?tls=false", node.addr()), "test").unwrap();
+        let claim = async |seen| all_seen_up_to(&log.reads, seen, SHOWS).await;
+
+        let unwanted = append(&log, "payment-a").await;
+        assert_eq!(claim(None).await, Some(unwanted));
+        assert_eq!(claim(Some(unwanted)).await, None, "nothing new");
+        let wanted = append(&log, "show-a").await;
+        assert_eq!(claim(None).await, None);
+        assert_eq!(claim(Some(unwanted)).await, None, "the wanted event is still to come");
+        let head = append(&log, "payment-a").await;
+        assert_eq!(claim(Some(unwanted)).await, None);
+        assert_eq!(claim(Some(wanted)).await, Some(head));
+        assert_eq!(claim(Some(head)).await, None);
+        node.shutdown().await.unwrap();
+    }
+}
