@@ -121,21 +121,19 @@ pub(crate) fn not_entered() -> Problem {
 
 /// A query that failed: 503 where the database is away, 500 where the query is wrong.
 pub(crate) fn store_failed(error: &sqlx::Error) -> Problem {
-    match error {
+    let is_away = matches!(
+        error,
         sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed => {
-            tracing::warn!(%error, "read model is away");
-            Problem::unavailable(
-                "read_model_unavailable",
-                "this cannot be read now; try again",
-                RETRY_SECONDS,
-            )
-        }
-        other => Problem::internal(other),
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+    );
+    if !is_away {
+        return Problem::internal(error);
     }
+    tracing::warn!(%error, "read model is away");
+    Problem::unavailable("read_model_unavailable", "this cannot be read now; try again", RETRY_SECONDS)
 }
 
 /// Fields that cannot be opened now.

@@ -115,11 +115,17 @@ async fn queries_answer_what_the_log_says() {
     service.stop().await;
 }
 
+/// A tip that is asked for and paid.
+async fn tip(show: &Show, sub: &'static str, cents: i64) {
+    show.let_happen(Happening::TipRequested(sub, cents)).await;
+    show.let_happen(Happening::TipCaptured(sub, cents)).await;
+}
+
 async fn streams_are_documents(service: &Service) {
     let show = service.live().await;
     show.let_happen(Happening::Joined("anna")).await;
     show.message("anna", "hi").await;
-    show.let_happen(Happening::TipCaptured("anna", 1_050)).await;
+    tip(&show, "anna", 1_050).await;
     show.let_happen(Happening::Ended).await;
     let path = format!("/api/v1/streams/{}", show.id);
     let answer = service.get("ben", &path).await;
@@ -142,7 +148,7 @@ async fn streams_are_documents(service: &Service) {
                          "messagesCount": 1 },
         "agoraConfig": { "channelName": "channel", "appId": "app", "uid": 1 },
         "scheduledStartTime": null, "recordingUrl": format!("https://recordings.example.com/{}", show.id),
-        "recordingStatus": "PROCESSING", "thumbnailUrl": null, "sequence": 5,
+        "recordingStatus": "PROCESSING", "thumbnailUrl": null, "sequence": 6,
     });
     assert_eq!(document, expected);
     for (known, status) in
@@ -219,16 +225,16 @@ async fn discovery_is_ordered_filtered_and_paged(service: &Service) {
 async fn chat_is_read_both_ways(service: &Service) {
     let show = service.live().await;
     for index in 0..5 {
-        show.message("anna", &format!("message {index}")).await;
+        show.message("erik", &format!("message {index}")).await;
     }
-    show.let_happen(Happening::TipCaptured("ben", 500)).await;
+    tip(&show, "ben", 500).await;
     show.let_happen(Happening::Reactions(3)).await;
     let chat = format!("/api/v1/streams/{}/chat", show.id);
     let sequences = |body: &Value| -> Vec<u64> {
         body["items"].as_array().unwrap().iter().map(|item| item["sequence"].as_u64().unwrap()).collect()
     };
     let all = service.get("carl", &chat).await.body;
-    assert_eq!(sequences(&all), [8, 7, 6, 5, 4, 3, 2, 1]);
+    assert_eq!(sequences(&all), [9, 8, 6, 5, 4, 3, 2, 1]);
     let items = all["items"].as_array().unwrap();
     assert_eq!((&items[0]["type"], &items[0]["reactionType"]), (&json!("REACTION"), &json!("HEART")));
     assert_eq!((&items[1]["type"], &items[1]["tipAmount"]), (&json!("TIP"), &json!(5.0)));
@@ -237,27 +243,30 @@ async fn chat_is_read_both_ways(service: &Service) {
         (&json!("ben the name"), &json!("Great content!"))
     );
     assert_eq!((&items[2]["type"], &items[2]["message"]), (&json!("MESSAGE"), &json!("message 4")));
-    assert_eq!((&items[2]["userId"], &items[2]["isModerated"]), (&json!("anna"), &json!(false)));
+    assert_eq!((&items[2]["userId"], &items[2]["isModerated"]), (&json!("erik"), &json!(false)));
     assert_eq!(items[2]["streamId"], json!(show.id));
     assert_eq!((&items[7]["type"], &items[7]["status"]), (&json!("SYSTEM"), &json!("LIVE")));
 
     assert_eq!(sequences(&service.get("carl", &format!("{chat}?before=4")).await.body), [3, 2, 1]);
-    assert_eq!(sequences(&service.get("carl", &format!("{chat}?after=5")).await.body), [6, 7, 8]);
+    assert_eq!(sequences(&service.get("carl", &format!("{chat}?after=5")).await.body), [6, 8, 9]);
     let first = service.get("carl", &format!("{chat}?after=1&limit=3")).await.body;
     assert_eq!(sequences(&first), [2, 3, 4]);
     let next = format!("{chat}?limit=3&cursor={}", first["nextCursor"].as_str().unwrap());
-    assert_eq!(sequences(&service.get("carl", &next).await.body), [5, 6, 7]);
+    assert_eq!(sequences(&service.get("carl", &next).await.body), [5, 6, 8]);
     for bad in ["after=x", "after=1&before=2", "cursor=abc", "limit=201"] {
         assert_eq!(service.get("carl", &format!("{chat}?{bad}")).await.status, 422, "{bad}");
     }
-    service.vault.erase(person("dora")).await.unwrap();
+    service.vault.erase(person("erik")).await.unwrap();
+    let erased = service.get("carl", &chat).await.body;
+    let last = &erased["items"][2];
+    assert_eq!((&last["message"], &last["userId"], &last["username"]), (&Value::Null, &Value::Null, &Value::Null));
+    assert_eq!((&erased["items"][1]["username"], &last["sequence"]), (&json!("ben the name"), &json!(6)));
 }
 
 async fn tips_make_a_leaderboard(service: &Service) {
     let show = service.live().await;
     for (sub, cents) in [("anna", 500), ("ben", 700), ("carl", 500), ("anna", 200)] {
-        show.let_happen(Happening::TipRequested(sub, cents)).await;
-        show.let_happen(Happening::TipCaptured(sub, cents)).await;
+        tip(&show, sub, cents).await;
     }
     show.let_happen(Happening::TipRequested("carl", 900)).await;
     let board = format!("/api/v1/streams/{}/leaderboard", show.id);
@@ -375,10 +384,14 @@ async fn long_shows_begin_with_their_row(service: &Service) {
         let what = match index % 4 {
             0 => Happening::Joined("anna"),
             1 => Happening::Reactions(1),
-            2 => Happening::TipCaptured("ben", 1),
+            2 => Happening::TipRequested("ben", 1),
             _ => Happening::Posted("anna", format!("message {index}")),
         };
+        let is_tip = matches!(what, Happening::TipRequested(..));
         show.let_happen(what).await;
+        if is_tip {
+            show.let_happen(Happening::TipCaptured("ben", 1)).await;
+        }
     }
     service.get("ben", &format!("/api/v1/streams/{}", show.id)).await;
     show.message("anna", "beyond the row").await;

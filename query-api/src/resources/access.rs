@@ -44,10 +44,10 @@ pub(crate) struct FactsDocument {
 /// May I enter?
 #[utoipa::path(
     get,
-    path = "/api/v1/streams/{streamId}/access",
+    path = "/api/v1/streams/{id}/access",
     tag = "streams",
     operation_id = "getAccess",
-    params(("streamId" = String, Path, description = "The stream")),
+    params(("id" = String, Path, description = "The stream")),
     responses(
         (status = 200, description = "Whether the caller may enter, and why", body = AccessDocument),
         (status = 404, description = "Unknown", body = Problem, content_type = "application/problem+json"),

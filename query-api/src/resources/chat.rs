@@ -114,10 +114,10 @@ pub(crate) struct MessageDocument {
 /// A stream's chat
 #[utoipa::path(
     get,
-    path = "/api/v1/streams/{streamId}/chat",
+    path = "/api/v1/streams/{id}/chat",
     tag = "chat",
     operation_id = "listMessages",
-    params(("streamId" = String, Path, description = "The stream"), Part),
+    params(("id" = String, Path, description = "The stream"), Part),
     responses(
         (status = 200, description = "A page, newest first, or in order with `after`", body = Paged<MessageDocument>),
         (status = 403, description = "The stream is for those who may enter", body = Problem, content_type = "application/problem+json"),

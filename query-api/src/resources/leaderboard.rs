@@ -67,11 +67,11 @@ pub(crate) struct LeaderDocument {
 /// A stream's leaderboard
 #[utoipa::path(
     get,
-    path = "/api/v1/streams/{streamId}/leaderboard",
+    path = "/api/v1/streams/{id}/leaderboard",
     tag = "tips",
     operation_id = "getLeaderboard",
     params(
-        ("streamId" = String, Path, description = "The stream"),
+        ("id" = String, Path, description = "The stream"),
         ("limit" = Option<u32>, Query, description = "Items of a page, at most 200"),
         ("cursor" = Option<String>, Query, description = "The nextCursor of the page before"),
     ),

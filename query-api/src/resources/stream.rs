@@ -17,10 +17,10 @@ use crate::read_model::{ReadModel, show_id, store_failed, unknown_show, vault_fa
 /// One stream
 #[utoipa::path(
     get,
-    path = "/api/v1/streams/{streamId}",
+    path = "/api/v1/streams/{id}",
     tag = "streams",
     operation_id = "getStream",
-    params(("streamId" = String, Path, description = "The stream")),
+    params(("id" = String, Path, description = "The stream")),
     responses(
         (status = 200, description = "The stream; its ETag is the version that If-Match asks for", body = StreamDocument),
         (status = 304, description = "Not changed since the version in If-None-Match"),

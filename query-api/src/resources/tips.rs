@@ -60,11 +60,11 @@ pub(crate) struct TipDocument {
 /// A stream's tips
 #[utoipa::path(
     get,
-    path = "/api/v1/streams/{streamId}/tips",
+    path = "/api/v1/streams/{id}/tips",
     tag = "tips",
     operation_id = "listTips",
     params(
-        ("streamId" = String, Path, description = "The stream"),
+        ("id" = String, Path, description = "The stream"),
         ("limit" = Option<u32>, Query, description = "Items of a page, at most 200"),
         ("cursor" = Option<String>, Query, description = "The nextCursor of the page before"),
     ),

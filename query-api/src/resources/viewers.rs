@@ -82,11 +82,11 @@ pub(crate) struct LocationDocument {
 /// A stream's viewers
 #[utoipa::path(
     get,
-    path = "/api/v1/streams/{streamId}/viewers",
+    path = "/api/v1/streams/{id}/viewers",
     tag = "streams",
     operation_id = "listViewers",
     params(
-        ("streamId" = String, Path, description = "The stream"),
+        ("id" = String, Path, description = "The stream"),
         ("limit" = Option<u32>, Query, description = "Items of a page, at most 200"),
         ("cursor" = Option<String>, Query, description = "The nextCursor of the page before"),
     ),

@@ -88,7 +88,9 @@ impl Client {
                 let code = u16::from_be_bytes([frame.payload[0], frame.payload[1]]);
                 Heard::Closed(code, String::from_utf8(frame.payload[2..].to_vec()).unwrap())
             }
-            other => panic!("unexpected opcode {other:?}"),
+            other @ (OpCode::Continuation | OpCode::Binary | OpCode::Pong) => {
+                panic!("unexpected opcode {other:?}")
+            }
         }
     }
 
