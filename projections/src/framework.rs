@@ -7,7 +7,6 @@ mod error;
 mod feed;
 pub(crate) mod generations;
 pub(crate) mod health;
-mod lock;
 pub(crate) mod rebuild;
 mod recorded;
 pub(crate) mod rows;

@@ -26,8 +26,8 @@ pub struct ViewHash {
 /// The digest of the generation that is served; `None` where none is.
 pub(crate) async fn hash_of(pool: &PgPool, view: &dyn View) -> Result<Option<ViewHash>, Failure> {
     let mut snapshot = pool.begin().await?;
-    // one moment for all tables and the checkpoint, and one way to write times
-    sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'")
+    // one moment for all tables and the checkpoint, one way to write times, and as long as it takes
+    sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; SET LOCAL statement_timeout = 0")
         .execute(&mut *snapshot)
         .await?;
     let active: Option<(i32, i32, Option<i64>)> =

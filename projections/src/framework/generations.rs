@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use platform::postgres::key_of;
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Transaction};
 
-use super::lock::key_of;
 use super::{Failure, View, swap};
 
 /// One set of a view's tables.
@@ -17,6 +17,11 @@ pub(crate) struct Generation {
 }
 
 impl Generation {
+    /// The name of the lock that elects who fills it.
+    pub(crate) fn lock_name(&self) -> String {
+        format!("projection {}", self.schema())
+    }
+
     /// The schema that holds its tables. Made of our own names and numbers, so it needs no quoting.
     pub(crate) fn schema(&self) -> String {
         schema_name(self.view.name(), self.view.version(), self.number)
@@ -83,7 +88,7 @@ pub(crate) async fn beside(pool: &PgPool, view: &Arc<dyn View>) -> Result<Genera
 async fn lock_book(pool: &PgPool, view: &Arc<dyn View>) -> Result<Transaction<'static, Postgres>, Failure> {
     let mut transaction = pool.begin().await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)")
-        .bind(key_of(&format!("generations of {}", view.name())))
+        .bind(key_of(&format!("projection generations of {}", view.name())))
         .execute(&mut *transaction)
         .await?;
     Ok(transaction)

@@ -1,15 +1,18 @@
 //! Rebuilds a view beside the one that is served, from the first event on, and swaps it in.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use platform::postgres::AdvisoryLock;
 use schemas::Position;
 use thiserror::Error;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::generations::{self, Generation};
 use super::runner::{self, Backoff, Committed, End, Failed, Goal, Tools};
-use super::{Failure, View, checkpoint, lock};
+use super::{Failure, View, checkpoint};
 
 /// How far a rebuild is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,10 +52,7 @@ pub(crate) async fn rebuild(
     // the served generation must exist for there to be something beside it
     generations::assign(&tools.pool, view).await.map_err(RebuildError::Failed)?;
     let generation = generations::beside(&tools.pool, view).await.map_err(RebuildError::Failed)?;
-    let elected = lock::try_elect(&tools.pool, &generation)
-        .await
-        .map_err(RebuildError::Failed)?
-        .ok_or(RebuildError::Running)?;
+    let elected = elect(tools, &generation).await?;
     let head = tools.log.head().await.map_err(|error| RebuildError::Failed(error.into()))?;
     let so_far = Mutex::new(Progress { position: None, head, events: 0 });
     let observe = |committed: Committed| {
@@ -62,8 +62,26 @@ pub(crate) async fn rebuild(
         progress(*so_far);
     };
     let done = fill(tools, &generation, stop, &observe).await;
-    elected.resign().await;
+    elected.release().await;
     done
+}
+
+/// How long a rebuild waits for the lock: the server frees that of one who has just ended a moment later.
+const ELECTION_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// The pause between two tries.
+const ELECTION_PAUSE: Duration = Duration::from_millis(50);
+
+async fn elect(tools: &Tools, generation: &Generation) -> Result<AdvisoryLock, RebuildError> {
+    let deadline = Instant::now() + ELECTION_TIME_MAX;
+    loop {
+        match AdvisoryLock::try_acquire(&tools.pool, &generation.lock_name()).await {
+            Ok(Some(elected)) => return Ok(elected),
+            Ok(None) if Instant::now() >= deadline => return Err(RebuildError::Running),
+            Ok(None) => sleep(ELECTION_PAUSE).await,
+            Err(error) => return Err(RebuildError::Failed(error.into())),
+        }
+    }
 }
 
 async fn fill(

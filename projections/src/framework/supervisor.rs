@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use platform::postgres::AdvisoryLock;
 use tokio_util::sync::CancellationToken;
 
 use super::generations::{self, Assignment, Generation};
 use super::health::{Board, ViewState};
 use super::runner::{self, Backoff, Committed, End, Failed, Goal, Tools};
-use super::{Failure, View, checkpoint, lock};
+use super::{Failure, View, checkpoint};
 
 /// How often an instance on standby tries to be elected: how long a view stands still when its leader dies.
 const ELECTION_INTERVAL: Duration = Duration::from_millis(500);
@@ -72,7 +73,8 @@ impl Supervisor {
             Assignment::Overtake(generation) => (generation, Goal::Swap),
             Assignment::Superseded => return Ok(self.idle(ViewState::Superseded).await),
         };
-        let Some(elected) = lock::try_elect(&self.tools.pool, &generation).await? else {
+        let Some(elected) = AdvisoryLock::try_acquire(&self.tools.pool, &generation.lock_name()).await?
+        else {
             return Ok(self.idle(ViewState::Standby).await);
         };
         self.board.set(self.view.name(), ViewState::CatchingUp);
@@ -84,7 +86,7 @@ impl Supervisor {
         if let Err(failed) = &end {
             self.write_down(&generation, failed).await;
         }
-        elected.resign().await;
+        elected.release().await;
         match end {
             Ok(End::Stopped) => Ok(Term::Stopped),
             Ok(End::Swapped) => Ok(Term::Over),
