@@ -141,7 +141,7 @@ async fn streams_are_documents(service: &Service) {
     let expected = json!({
         "streamId": show.id, "creatorId": "host", "title": "A show", "description": "About music",
         "category": "music", "tags": ["jazz"], "language": "en", "status": "ENDED",
-        "isSubscriberOnly": false, "ticketPrice": null, "currency": "USD",
+        "isSubscriberOnly": false, "ticketPrice": 0.0, "currency": "USD",
         "streamSettings": { "quality": "HD", "recordingEnabled": true, "chatEnabled": true, "tipsEnabled": true,
                             "maxViewers": null },
         "streamStats": { "viewerCount": 0, "peakViewers": 1, "totalTips": 10.50, "duration": 3600,
@@ -259,7 +259,10 @@ async fn chat_is_read_both_ways(service: &Service) {
     service.vault.erase(person("erik")).await.unwrap();
     let erased = service.get("carl", &chat).await.body;
     let last = &erased["items"][2];
-    assert_eq!((&last["message"], &last["userId"], &last["username"]), (&Value::Null, &Value::Null, &Value::Null));
+    assert_eq!(
+        (&last["message"], &last["userId"], &last["username"]),
+        (&Value::Null, &Value::Null, &Value::Null)
+    );
     assert_eq!((&erased["items"][1]["username"], &last["sequence"]), (&json!("ben the name"), &json!(6)));
 }
 

@@ -22,6 +22,14 @@ use super::wire::CloseCode;
 /// How long opened messages may be kept for further snapshots: an erasure must not wait for more than this.
 const RECENT_CACHE_AGE_MAX: Duration = Duration::from_secs(5);
 
+/// What the subscription brings to a room.
+pub(super) enum Fed {
+    /// An event.
+    Event(StoredEvent),
+    /// There is more in the log than was brought.
+    Look,
+}
+
 /// What became of a room's opening.
 pub(super) type Opened = Result<Mutex<Shared>, Arc<HistoryError>>;
 
@@ -33,7 +41,7 @@ pub struct Room {
     /// Ticks when there is something to see: frames, the end of the opening, the end of the room.
     pub(super) wake: watch::Sender<()>,
     /// Events from the subscription. A full queue loses none: the room reads the log, see `announced`.
-    pub(super) events: mpsc::Sender<StoredEvent>,
+    pub(super) events: mpsc::Sender<Fed>,
     /// One more than the latest revision that the subscription has seen.
     pub(super) announced: AtomicU64,
     /// Why all sockets must go.
@@ -78,7 +86,7 @@ impl Shared {
 }
 
 impl Room {
-    pub(super) fn new(show: ShowId, events: mpsc::Sender<StoredEvent>) -> Self {
+    pub(super) fn new(show: ShowId, events: mpsc::Sender<Fed>) -> Self {
         Self {
             show,
             opened: OnceLock::new(),
@@ -99,7 +107,14 @@ impl Room {
     pub(super) fn offer(&self, event: StoredEvent) {
         self.announced.fetch_max(event.revision + 1, Ordering::AcqRel);
         // full: the room reads from the log what it was told of here
-        drop(self.events.try_send(event));
+        drop(self.events.try_send(Fed::Event(event)));
+    }
+
+    /// Tells the room that there is an event up to which it should read.
+    pub(super) fn announce(&self, revision: Revision) {
+        self.announced.fetch_max(revision + 1, Ordering::AcqRel);
+        // full: the room is busy, and will see it
+        drop(self.events.try_send(Fed::Look));
     }
 
     /// Waits until the room is open.

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::frame::{self, FrameType, ViewerCountData};
 use super::history::{self, History, HistoryError};
-use super::room::{Room, Shared};
+use super::room::{Fed, Room, Shared};
 use super::settings::RealtimeSettings;
 use super::wire::CloseCode;
 
@@ -59,7 +59,7 @@ impl Clockwork {
 
 impl RoomTask {
     /// Runs until the room is empty or cannot go on.
-    pub(super) async fn run(self, mut events: mpsc::Receiver<StoredEvent>) {
+    pub(super) async fn run(self, mut events: mpsc::Receiver<Fed>) {
         let opened = retried(|| self.history.state(self.room.show)).await;
         let state = match opened {
             Ok(state) => state,
@@ -93,7 +93,7 @@ impl RoomTask {
 
     async fn follow(
         &self,
-        events: &mut mpsc::Receiver<StoredEvent>,
+        events: &mut mpsc::Receiver<Fed>,
         due: &mut Clockwork,
     ) -> Result<(), HistoryError> {
         loop {
@@ -133,15 +133,17 @@ impl RoomTask {
     /// Takes an event in, then those behind it.
     async fn take(
         &self,
-        event: StoredEvent,
-        events: &mut mpsc::Receiver<StoredEvent>,
+        event: Fed,
+        events: &mut mpsc::Receiver<Fed>,
         due: &mut Clockwork,
     ) -> Result<(), HistoryError> {
         let mut next = Some(event);
         // as many as the queue holds: the clock is looked at in between
         let mut taken = 0;
         while let Some(event) = next {
-            self.take_stored(&event, due).await?;
+            if let Fed::Event(event) = event {
+                self.take_stored(&event, due).await?;
+            }
             taken += 1;
             next = if taken < events.max_capacity() { events.try_recv().ok() } else { None };
         }

@@ -2,7 +2,7 @@
 
 use parking_lot::RwLock;
 use platform::event_log::StoredEvent;
-use schemas::{ShowId, streams};
+use schemas::{Revision, ShowId, streams};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,6 +126,15 @@ impl Rooms {
         let room = self.open.read().get(&show).map(|slot| Arc::clone(&slot.room));
         if let Some(room) = room {
             room.offer(event);
+        }
+    }
+
+    /// Tells a room that its show has come to a revision, so that it reads what it has not seen.
+    pub(crate) fn announce(&self, stream: &str, revision: Revision) {
+        let room = streams::parse_show(stream)
+            .and_then(|show| self.open.read().get(&show).map(|slot| Arc::clone(&slot.room)));
+        if let Some(room) = room {
+            room.announce(revision);
         }
     }
 

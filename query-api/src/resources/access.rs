@@ -33,8 +33,8 @@ pub(crate) struct AccessDocument {
 pub(crate) struct FactsDocument {
     status: String,
     is_subscriber_only: bool,
-    /// Null where no ticket is needed.
-    ticket_price: Option<AmountNumber>,
+    /// 0 where no ticket is needed.
+    ticket_price: AmountNumber,
     currency: String,
     is_creator: bool,
     is_staff: bool,
@@ -45,7 +45,7 @@ pub(crate) struct FactsDocument {
 #[utoipa::path(
     get,
     path = "/api/v1/streams/{id}/access",
-    tag = "streams",
+    tag = "Audience",
     operation_id = "getAccess",
     params(("id" = String, Path, description = "The stream")),
     responses(
@@ -93,7 +93,7 @@ fn judge(
         facts: FactsDocument {
             status: facts.status,
             is_subscriber_only: facts.is_subscriber_only,
-            ticket_price: facts.ticket_price.map(|price| AmountNumber::new(price, digits)),
+            ticket_price: AmountNumber::new(facts.ticket_price.unwrap_or_default(), digits),
             currency: facts.currency,
             is_creator,
             is_staff,

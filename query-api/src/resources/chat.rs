@@ -115,7 +115,7 @@ pub(crate) struct MessageDocument {
 #[utoipa::path(
     get,
     path = "/api/v1/streams/{id}/chat",
-    tag = "chat",
+    tag = "Chat",
     operation_id = "listMessages",
     params(("id" = String, Path, description = "The stream"), Part),
     responses(

@@ -54,9 +54,10 @@ pub(super) struct StreamRow {
     pub(super) version: i64,
 }
 
-/// A stream.
+/// A stream as it is read: what commands answer, and where it stands.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = StreamReadDocument)]
 pub(crate) struct StreamDocument {
     stream_id: Uuid,
     /// The creator's token subject; null if they were erased.
@@ -69,8 +70,8 @@ pub(crate) struct StreamDocument {
     #[schema(example = "LIVE")]
     status: String,
     is_subscriber_only: bool,
-    /// Null where no ticket is needed.
-    ticket_price: Option<AmountNumber>,
+    /// 0 where no ticket is needed.
+    ticket_price: AmountNumber,
     #[schema(example = "USD")]
     currency: String,
     stream_settings: SettingsDocument,
@@ -164,7 +165,7 @@ impl StreamRow {
             language: self.language,
             status: self.status,
             is_subscriber_only: self.is_subscriber_only,
-            ticket_price: self.ticket_price.map(|price| AmountNumber::new(price, digits)),
+            ticket_price: AmountNumber::new(self.ticket_price.unwrap_or_default(), digits),
             currency: self.currency,
             stream_settings: SettingsDocument {
                 quality: settings.quality,

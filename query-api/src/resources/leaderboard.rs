@@ -68,7 +68,7 @@ pub(crate) struct LeaderDocument {
 #[utoipa::path(
     get,
     path = "/api/v1/streams/{id}/leaderboard",
-    tag = "tips",
+    tag = "Tips",
     operation_id = "getLeaderboard",
     params(
         ("id" = String, Path, description = "The stream"),

@@ -18,7 +18,7 @@ use crate::read_model::{ReadModel, show_id, store_failed, unknown_show, vault_fa
 #[utoipa::path(
     get,
     path = "/api/v1/streams/{id}",
-    tag = "streams",
+    tag = "Streams",
     operation_id = "getStream",
     params(("id" = String, Path, description = "The stream")),
     responses(

@@ -86,7 +86,7 @@ struct Keyset {
 #[utoipa::path(
     get,
     path = "/api/v1/streams",
-    tag = "streams",
+    tag = "Streams",
     operation_id = "listStreams",
     params(Filters),
     responses(

@@ -61,7 +61,7 @@ pub(crate) struct TipDocument {
 #[utoipa::path(
     get,
     path = "/api/v1/streams/{id}/tips",
-    tag = "tips",
+    tag = "Tips",
     operation_id = "listTips",
     params(
         ("id" = String, Path, description = "The stream"),

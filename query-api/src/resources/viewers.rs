@@ -83,7 +83,7 @@ pub(crate) struct LocationDocument {
 #[utoipa::path(
     get,
     path = "/api/v1/streams/{id}/viewers",
-    tag = "streams",
+    tag = "Audience",
     operation_id = "listViewers",
     params(
         ("id" = String, Path, description = "The stream"),

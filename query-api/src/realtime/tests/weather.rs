@@ -8,6 +8,16 @@ use std::time::Duration;
 use crate::realtime::RealtimeSettings;
 use crate::testkit::{Client, Happening, Node, person, token};
 
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..1_000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("took too long: {what}");
+}
+
 /// Sequences of the durable frames up to `last`, each with its `previous` checked.
 async fn durable_until(client: &mut Client, mut before: u64, last: u64) -> Vec<u64> {
     let mut seen = Vec::new();
@@ -170,17 +180,12 @@ async fn health_tells_when_the_log_is_not_followed() {
     let mut client = Client::watch(node.address, show.id).await;
     client.frame_of("SNAPSHOT").await;
     assert!(node.health.is_ready());
-    node.log.faults().fail_reads(3);
-    node.log.faults().disconnect();
-    let mut was_down = false;
-    for _ in 0..300 {
-        was_down |= !node.health.is_ready();
-        if was_down && node.health.is_ready() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    assert!(was_down && node.health.is_ready());
+    node.log.faults().stall(true);
+    show.message("ben", "unheard").await;
+    until("it is seen that the log is not followed", || !node.health.is_ready()).await;
+    node.log.faults().stall(false);
+    until("the log is followed again", || node.health.is_ready()).await;
+    client.frame_of("NEW_MESSAGE").await;
     show.message("ben", "back").await;
     client.frame_of("NEW_MESSAGE").await;
 }
