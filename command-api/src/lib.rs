@@ -17,6 +17,7 @@ mod tips;
 
 pub use presence::PresenceSettings;
 pub use state::{CommandApi, Deps};
+pub use tips::SettlerSettings;
 
 #[cfg(test)]
 mod test_kit;

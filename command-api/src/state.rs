@@ -9,6 +9,8 @@ use platform::ids::Ids;
 use platform::pseudonym::Pseudonyms;
 use platform::vault::Vault;
 use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::actors::{ActorSettings, Shows};
@@ -18,7 +20,7 @@ use crate::ports::payments::Payments;
 use crate::ports::video::Video;
 use crate::presence::{Presence, PresenceDeps, PresenceSettings};
 use crate::sealing::Sealing;
-use crate::tips::Tips;
+use crate::tips::{Settler, SettlerSettings, Tips};
 
 /// What the service needs to start.
 pub struct Deps {
@@ -66,6 +68,8 @@ pub(crate) type AppState = Arc<App>;
 /// The running service.
 pub struct CommandApi {
     app: AppState,
+    stop: CancellationToken,
+    tasks: TaskTracker,
 }
 
 impl CommandApi {
@@ -80,6 +84,9 @@ impl CommandApi {
             deps.vault.clone(),
             deps.clock.clone(),
         );
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let settler = Settler::new(tips.clone(), Some(deps.pool.clone()), SettlerSettings::default());
+        tasks.spawn(settler.run(stop.clone()));
         let presence = Presence::start(PresenceDeps {
             pool: deps.pool,
             log: Arc::clone(&deps.log),
@@ -97,7 +104,7 @@ impl CommandApi {
             audience_facts: deps.audience_facts,
             clock: deps.clock,
         };
-        Self { app: Arc::new(app) }
+        Self { app: Arc::new(app), stop, tasks }
     }
 
     /// The commands, under `/api/v1`, to be merged with the queries on the same paths.
@@ -114,6 +121,9 @@ impl CommandApi {
 
     /// Takes no more commands, and returns when those that were taken are answered.
     pub async fn shutdown(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
         self.app.presence.shutdown().await;
         self.app.shows.shutdown().await;
     }

@@ -12,11 +12,12 @@ mod payment;
 mod promise;
 mod reseal;
 mod settler;
+#[cfg(test)]
+mod tests;
 
-
-
-
-
+pub(crate) use reseal::MESSAGE_FIELD;
+pub(crate) use settler::Settler;
+pub use settler::SettlerSettings;
 
 use std::sync::Arc;
 
@@ -25,15 +26,13 @@ use domain::{Command, Rejection};
 use platform::clock::Clock;
 use platform::event_log::EventLog;
 use platform::vault::Vault;
-use schemas::events::DeclineReason;
-use schemas::{CommandId, PaymentId, Position, Revision, ShowId, Timestamp, TipId};
+use schemas::events::{DeclineReason, TipRequested};
+use schemas::{CommandId, Envelope, PaymentId, Position, Revision, ShowId, Timestamp, TipId};
 use secrecy::SecretString;
 use thiserror::Error;
 
 use crate::actors::{CommandError, Shows};
 use crate::ports::payments::Payments;
-pub(crate) use reseal::MESSAGE_FIELD;
-
 use payment::PaymentLog;
 use promise::Promise;
 
@@ -126,12 +125,42 @@ impl Tips {
         let promise = match (requested, pending) {
             (Some(requested), _) => Promise::of_request(show, payee, root, body_hash, requested),
             // The show forgot the command, but not the tip: what it holds is what was promised.
-            (None, Some(pending)) if pending.amount == amount => {
-                Promise { show, tip_id, payment_id, payer: pending.person, payee, amount, root, body_hash, requested: None }
-            }
+            (None, Some(pending)) if pending.amount == amount => Promise {
+                show,
+                tip_id,
+                payment_id,
+                payer: pending.person,
+                payee,
+                amount,
+                root,
+                body_hash,
+                requested: None,
+            },
             (None, Some(_)) => return Err(CommandError::Rejected(Rejection::KeyReused).into()),
             (None, None) => return Err(TipError::Interrupted),
         };
         self.drive(promise, None).await
+    }
+    /// Drives a tip on that lost its driver.
+    async fn resume(
+        &self,
+        payment_id: PaymentId,
+        promised: Option<(ShowId, Envelope<TipRequested>)>,
+    ) -> Result<TipOutcome, TipError> {
+        let payment = self.payment_log.read(payment_id).await?;
+        let promise = match (&payment, promised) {
+            (Some(payment), promised) => {
+                Promise::of_payment(payment, promised.map(|(_, requested)| requested))
+            }
+            // the driver was lost before the payment's first event
+            (None, Some((show, requested))) => {
+                let read = |show: &domain::Show| show.about().map(|about| about.creator);
+                let payee = self.shows.look(show, read).await?.seen.ok_or(TipError::Interrupted)?;
+                let (root, body_hash) = (requested.meta.causation, requested.meta.body_hash);
+                Promise::of_request(show, payee, root, body_hash, requested)
+            }
+            (None, None) => return Err(TipError::Interrupted),
+        };
+        self.drive(promise, payment).await.map(|standing| standing.outcome)
     }
 }

@@ -1,11 +1,15 @@
 //! POST /streams/{id}/join.
 
-use axum::extract::State;
+use std::convert::Infallible;
+
+use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::Response;
 use domain::command::{Entitlements, JoinShow};
 use domain::{Action, Rejection, Show};
 use platform::http::json::OptionalJson;
+use platform::http::limits::ClientAddress;
 use platform::http::problem::Problem;
 use schemas::events::{AudienceEvent, DeviceType, Location, ShowEvent};
 use schemas::{DeviceId, Envelope, PersonId, Revision, SessionId, Timestamp};
@@ -106,9 +110,10 @@ pub(super) async fn join_stream(
     State(app): State<AppState>,
     StreamPath(show): StreamPath,
     ask: Ask,
+    from: RequestFacts,
     body: OptionalJson<JoinStream>,
 ) -> Result<Response, Problem> {
-    let join = join(&app, &ask, body.value.unwrap_or_default()).await?;
+    let join = join(&app, &ask, &from, body.value.unwrap_or_default()).await?;
     let (person, device) = (ask.person, join.device);
     let command = ask.command(&body.digest, Action::Join(Box::new(join)));
     let read = move |show: &Show| see(show, person, device);
@@ -123,17 +128,37 @@ pub(super) async fn join_stream(
     Ok(done(StatusCode::OK, joined.position, &answer))
 }
 
-async fn join(app: &App, ask: &Ask, body: JoinStream) -> Result<JoinShow, Problem> {
+/// What the request itself tells of device and place.
+pub(super) struct RequestFacts {
+    device_type: Option<DeviceType>,
+    location: Location,
+}
+
+impl FromRequestParts<AppState> for RequestFacts {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Infallible> {
+        let ClientAddress(address) = ClientAddress::from_request_parts(parts, app).await?;
+        Ok(Self {
+            device_type: app.audience_facts.device_type(&parts.headers),
+            location: app.audience_facts.location(address),
+        })
+    }
+}
+
+/// What the client says of device and place counts before what its request tells.
+async fn join(app: &App, ask: &Ask, from: &RequestFacts, body: JoinStream) -> Result<JoinShow, Problem> {
     let device_id = body.device_id.as_deref().map(validate::device_id).transpose()?;
-    let location = body.location.map(location).transpose()?.unwrap_or_default();
+    let sent_type = body.device_type.map(|name| match name {
+        DeviceTypeName::Mobile => DeviceType::Mobile,
+        DeviceTypeName::Desktop => DeviceType::Desktop,
+        DeviceTypeName::Tablet => DeviceType::Tablet,
+    });
+    let location = body.location.map(location).transpose()?.unwrap_or_else(|| from.location.clone());
     Ok(JoinShow {
         identity: app.sealing.identity(ask.person, &ask.caller, ask.id.event(0)).await?,
         device: device_id.map(|id| app.sealing.pseudonyms.device(ask.person, &id)),
-        device_type: body.device_type.map(|name| match name {
-            DeviceTypeName::Mobile => DeviceType::Mobile,
-            DeviceTypeName::Desktop => DeviceType::Desktop,
-            DeviceTypeName::Tablet => DeviceType::Tablet,
-        }),
+        device_type: sent_type.or(from.device_type),
         location,
         // nothing can be subscribed to or bought a ticket for yet
         entitlements: Entitlements::default(),

@@ -11,7 +11,9 @@ use crate::tips::TipError;
 pub(super) fn of_command(error: CommandError) -> Problem {
     match error {
         CommandError::Rejected(rejection) => of_rejection(rejection),
-        CommandError::Overloaded => unavailable("overloaded", "too much is happening in this stream; try again"),
+        CommandError::Overloaded => {
+            unavailable("overloaded", "too much is happening in this stream; try again")
+        }
         CommandError::OutcomeUnknown => unavailable(
             "outcome_unknown",
             "it may or may not have happened: send the same request with the same Idempotency-Key to find out",
@@ -40,7 +42,9 @@ fn unavailable(code: &'static str, detail: &'static str) -> Problem {
 fn of_rejection(rejection: Rejection) -> Problem {
     match rejection {
         Rejection::ShowNotFound => no_such_stream(),
-        Rejection::ShowExists => Problem::conflict("stream_exists", "there is a stream under this id already"),
+        Rejection::ShowExists => {
+            Problem::conflict("stream_exists", "there is a stream under this id already")
+        }
         Rejection::CreatorRoleRequired => Problem::forbidden("role_required", "this needs the role CREATOR"),
         Rejection::NotTheCreator => {
             Problem::forbidden("not_the_creator", "only the stream's creator or an admin may do this")
@@ -66,7 +70,9 @@ fn of_rejection(rejection: Rejection) -> Problem {
         Rejection::RateLimited { what, limit, window_ms, retry_after_ms } => {
             let seconds = seconds_up(window_ms);
             let detail = format!("at most {limit} {what} in {seconds} seconds; wait a little");
-            Problem::limited(detail, seconds_up(retry_after_ms)).with_limit(limit.into()).with("window", seconds)
+            Problem::limited(detail, seconds_up(retry_after_ms))
+                .with_limit(limit.into())
+                .with("window", seconds)
         }
         Rejection::DuplicateMessage { retry_after_ms } => Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
@@ -74,13 +80,15 @@ fn of_rejection(rejection: Rejection) -> Problem {
             "you just sent the same message; say something else or wait a little",
         )
         .with_retry_after(seconds_up(retry_after_ms)),
-        Rejection::MessageUnknown => {
-            Problem::unprocessable("message_unknown", "the message to reply to is not among the last of this stream")
-                .with_field("replyTo")
-        }
+        Rejection::MessageUnknown => Problem::unprocessable(
+            "message_unknown",
+            "the message to reply to is not among the last of this stream",
+        )
+        .with_field("replyTo"),
         Rejection::ReactionUnknown => {
             let known = domain::rules::REACTIONS.join(", ");
-            Problem::unprocessable("reaction_unknown", format!("send one of {known}")).with_field("reactionType")
+            Problem::unprocessable("reaction_unknown", format!("send one of {known}"))
+                .with_field("reactionType")
         }
         Rejection::ReactionCount => {
             let limit = domain::rules::MAX_REACTIONS_A_COMMAND;
@@ -116,9 +124,10 @@ fn access_denied(reason: AccessReason) -> Problem {
             ("subscription_required", "subscribe to the creator to enter this stream")
         }
         AccessReason::TicketRequired => ("ticket_required", "buy a ticket to enter this stream"),
-        AccessReason::SubscriptionAndTicketRequired => {
-            ("subscription_and_ticket_required", "subscribe to the creator and buy a ticket to enter this stream")
-        }
+        AccessReason::SubscriptionAndTicketRequired => (
+            "subscription_and_ticket_required",
+            "subscribe to the creator and buy a ticket to enter this stream",
+        ),
         AccessReason::ShowFull => ("stream_full", "every seat is taken; try again when somebody has left"),
     };
     Problem::forbidden(code, detail).with("accessGranted", false)

@@ -69,7 +69,9 @@ struct ReviseSettings {
 }
 
 /// Tells null from nothing.
-fn sent<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+fn sent<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
     Option::<T>::deserialize(deserializer).map(Some)
 }
 
@@ -169,7 +171,11 @@ fn revision(
             .map(|text| validate::description(text.as_deref().unwrap_or_default()))
             .transpose()?,
         category: inner(body.category.as_ref(), |text| validate::category(text))?,
-        tags: body.tags.as_ref().map(|tags| validate::tags(tags.as_deref().unwrap_or_default())).transpose()?,
+        tags: body
+            .tags
+            .as_ref()
+            .map(|tags| validate::tags(tags.as_deref().unwrap_or_default()))
+            .transpose()?,
         language: inner(body.language.as_ref(), |tag| validate::language(tag))?,
         thumbnail_url: inner(body.thumbnail_url.as_ref(), |url| validate::thumbnail_url(url))?,
         subscriber_only: body.is_subscriber_only,

@@ -133,7 +133,12 @@ async fn request(app: &App, ask: &Ask, amount: Money, message: Option<&str>) -> 
     Ok(RequestTip { tip_id, payment_id, identity, amount, message })
 }
 
-fn answer(ask: &Ask, money: Money, message: Option<String>, standing: TipStanding) -> Result<Response, Problem> {
+fn answer(
+    ask: &Ask,
+    money: Money,
+    message: Option<String>,
+    standing: TipStanding,
+) -> Result<Response, Problem> {
     let mut sent = SentTip {
         tip_id: standing.tip_id,
         user_id: ask.caller.sub.to_string(),
@@ -163,9 +168,15 @@ fn answer(ask: &Ask, money: Money, message: Option<String>, standing: TipStandin
 
 fn declined(payment: &PaymentId, reason: DeclineReason) -> Problem {
     let (reason, detail) = match reason {
-        DeclineReason::Declined => ("DECLINED", "the payment was refused; use other means and a new Idempotency-Key"),
-        DeclineReason::Expired => ("EXPIRED", "the payment was not completed in time; start again with a new Idempotency-Key"),
-        DeclineReason::Cancelled => ("CANCELLED", "the payment was given up; start again with a new Idempotency-Key"),
+        DeclineReason::Declined => {
+            ("DECLINED", "the payment was refused; use other means and a new Idempotency-Key")
+        }
+        DeclineReason::Expired => {
+            ("EXPIRED", "the payment was not completed in time; start again with a new Idempotency-Key")
+        }
+        DeclineReason::Cancelled => {
+            ("CANCELLED", "the payment was given up; start again with a new Idempotency-Key")
+        }
     };
     Problem::new(StatusCode::PAYMENT_REQUIRED, "payment_declined", detail)
         .with("reason", reason)

@@ -80,10 +80,16 @@ pub(super) fn tags(raw: &[String]) -> Result<Vec<String>, Problem> {
 /// The shape of a BCP 47 tag: letters first, then parts of letters and digits. Not looked up in the registry.
 pub(super) fn language(raw: &str) -> Result<String, Problem> {
     let mut parts = raw.split('-');
-    let is_primary = |part: &str| (2..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphabetic());
-    let is_part = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
+    let is_primary =
+        |part: &str| (2..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphabetic());
+    let is_part =
+        |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
     let is_tag = raw.len() <= LANGUAGE_MAX && parts.next().is_some_and(is_primary) && parts.all(is_part);
-    if is_tag { Ok(raw.to_owned()) } else { Err(Problem::invalid_field("language", "send a BCP 47 tag such as en or pt-BR")) }
+    if is_tag {
+        Ok(raw.to_owned())
+    } else {
+        Err(Problem::invalid_field("language", "send a BCP 47 tag such as en or pt-BR"))
+    }
 }
 
 /// An absolute http or https URL.
@@ -127,7 +133,11 @@ pub(super) fn client_message_id(raw: &str) -> Result<String, Problem> {
 }
 
 pub(super) fn max_viewers(raw: u32) -> Result<u32, Problem> {
-    if raw >= 1 { Ok(raw) } else { Err(Problem::invalid_field("settings.maxViewers", "send 1 or more, or null for no cap")) }
+    if raw >= 1 {
+        Ok(raw)
+    } else {
+        Err(Problem::invalid_field("settings.maxViewers", "send 1 or more, or null for no cap"))
+    }
 }
 
 pub(super) fn currency(raw: &str) -> Result<Currency, Problem> {
@@ -185,7 +195,9 @@ mod tests {
             assert!(language(bad).is_err(), "{bad}");
         }
         assert!(thumbnail_url("https://example.com/a.png").is_ok());
-        for bad in ["javascript:alert(1)", "/a.png", "https://", "ftp://example.com/a", "https://u:p@example.com/"] {
+        for bad in
+            ["javascript:alert(1)", "/a.png", "https://", "ftp://example.com/a", "https://u:p@example.com/"]
+        {
             assert!(thumbnail_url(bad).is_err(), "{bad}");
         }
     }

@@ -117,10 +117,7 @@ impl Tips {
             payer: promise.payer,
             payee: promise.payee,
             capture: Capture::Auto,
-            metadata: IntentMetadata {
-                payment_id: promise.payment_id,
-                purpose: &payment.requested.purpose,
-            },
+            metadata: IntentMetadata { payment_id: promise.payment_id, purpose: &payment.requested.purpose },
         };
         let intent = match self.payments.create_intent(request).await {
             Ok(intent) => intent,
@@ -222,8 +219,5 @@ fn standing(promise: &Promise, position: Position, outcome: TipOutcome) -> TipSt
 }
 
 fn is_settlement(envelope: &Envelope<ShowEvent>) -> bool {
-    matches!(
-        &envelope.event,
-        ShowEvent::Ledger(LedgerEvent::TipCaptured(_) | LedgerEvent::TipDeclined(_))
-    )
+    matches!(&envelope.event, ShowEvent::Ledger(LedgerEvent::TipCaptured(_) | LedgerEvent::TipDeclined(_)))
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use platform::event_log::codec;
 use platform::http::problem::Chain;
 use platform::vault::VaultError;
-use schemas::{Envelope, Event, EventId, PersonId, Sealed, ShowId, streams};
 use schemas::events::ShowEvent;
+use schemas::{Envelope, Event, EventId, PersonId, Sealed, ShowId, streams};
 use tokio::time::timeout;
 
 use super::promise::{Promise, tip_requested};

@@ -1,0 +1,5 @@
+//! The saga, with a crash at every point.
+
+mod crashes;
+mod kit;
+mod outcomes;
