@@ -172,7 +172,10 @@ fn wish_of(frame: &ClientFrame, data: ClientData, is_keyed: bool) -> Result<Wish
         "SEND_MESSAGE" => {
             let (message, message_type) = (data.message, data.message_type);
             let (reply_to, client_message_id) = (data.reply_to, data.client_message_id);
-            let body = CommandBody { message, message_type, reply_to, client_message_id, ..own };
+            // with type REACTION, as over REST
+            let reaction_type = data.reaction_type;
+            let body =
+                CommandBody { message, message_type, reply_to, client_message_id, reaction_type, ..own };
             command(CommandKind::Message, &body)
         }
         "SEND_TIP" if !is_keyed => Err(refusal(

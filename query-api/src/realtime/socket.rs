@@ -7,6 +7,8 @@
 mod answer;
 mod link;
 mod replay;
+#[cfg(test)]
+mod size_tests;
 mod work;
 
 pub(crate) use link::Io;
@@ -186,7 +188,7 @@ impl Socket {
                 },
                 // the room outlives its occupants, so that this fails never
                 _ = room.changed(), if is_listening => {}
-                done = run_or_wait(&mut self.running) => {
+                done = work::run_or_wait(&mut self.running) => {
                     self.running = None;
                     if let Err(end) = Box::pin(self.finish(done)).await {
                         return end;
@@ -391,10 +393,3 @@ impl Socket {
 
 /// Spreads consecutive numbers over any interval (Knuth's multiplicative hash).
 const SPREAD_FACTOR: u64 = 2_654_435_761;
-
-async fn run_or_wait(running: &mut Option<BoxFuture<'static, work::Done>>) -> work::Done {
-    match running {
-        Some(command) => command.await,
-        None => std::future::pending().await,
-    }
-}

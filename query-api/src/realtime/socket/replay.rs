@@ -87,12 +87,24 @@ impl Socket {
             }
             self.delivered = page.read_to;
             self.flush().await?;
+            self.may_go_on()?;
             // after the last page the room has the rest, or will: it stands where the log ended, or before
             match self.held.occupant.room().join_after(self.delivered) {
                 Some(cursor) => return Ok(cursor),
                 None if page.is_last => sleep(BEHIND_PAUSE).await,
                 None => {}
             }
+        }
+    }
+
+    /// A long replay does not outlive the token or the node.
+    fn may_go_on(&self) -> Result<(), End> {
+        if self.due.expiry.is_some_and(|at| at <= Instant::now()) {
+            return Err(End::Close(CloseCode::TokenExpired));
+        }
+        match self.held.occupant.room().closing() {
+            Some(code) => Err(End::Close(code)),
+            None => Ok(()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a client wants, one after the other: commands, resumes, signs of life.
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use platform::http::problem::Chain;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -177,4 +178,12 @@ fn unknown_outcome(request_id: Option<Arc<str>>) -> Box<ErrorData> {
     error.request_id = request_id;
     error.retry_after = Some(Duration::from_secs(REPEAT_AFTER_SECONDS).as_secs());
     error
+}
+
+/// The end of the running command; while there is none, nothing.
+pub(super) async fn run_or_wait(running: &mut Option<BoxFuture<'static, Done>>) -> Done {
+    match running {
+        Some(command) => command.await,
+        None => std::future::pending().await,
+    }
 }
