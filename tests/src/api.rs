@@ -120,7 +120,6 @@ impl Answer {
     ///
     /// # Panics
     /// Where it has another.
-    #[must_use]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.text);
         self
@@ -130,7 +129,6 @@ impl Answer {
     ///
     /// # Panics
     /// Where it is none, or another.
-    #[must_use]
     pub fn problem(self, status: u16, code: &str) -> Self {
         assert_eq!((self.status, self.body["code"].as_str()), (status, Some(code)), "{}", self.text);
         assert_eq!(self.header("content-type"), "application/problem+json");
