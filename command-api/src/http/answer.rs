@@ -24,6 +24,6 @@ pub(super) fn with_etag(mut response: Response, version: Revision) -> Response {
 }
 
 /// No token for the video channel: a defect of ours or of the configuration.
-pub(super) fn no_token(error: VideoError) -> Problem {
-    Problem::internal(&error)
+pub(super) fn no_token(error: &VideoError) -> Problem {
+    Problem::internal(error)
 }

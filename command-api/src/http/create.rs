@@ -148,7 +148,8 @@ pub(super) fn stream_document(
     let about = &facts.about;
     let now = app.clock.now();
     // only a token tells the project's id; it is thrown away
-    let access = app.video.host_access(&about.channel, about.host_uid, now).map_err(no_token)?;
+    let access =
+        app.video.host_access(&about.channel, about.host_uid, now).map_err(|error| no_token(&error))?;
     let recording_url = app.video.recording_url(about.show_id);
     Ok(document(facts, Surroundings { creator_id, app_id: access.app_id, recording_url, now }))
 }

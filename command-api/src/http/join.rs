@@ -124,7 +124,7 @@ pub(super) async fn join_stream(
     if let Some((session, _)) = session {
         app.presence.seen(show, session, ask.at);
     }
-    let answer = answer(&app, seen, session, joined.revision)?;
+    let answer = answer(&app, &seen, session, joined.revision)?;
     Ok(done(StatusCode::OK, joined.position, &answer))
 }
 
@@ -154,7 +154,7 @@ async fn join(app: &App, ask: &Ask, from: &RequestFacts, body: JoinStream) -> Re
         DeviceTypeName::Desktop => DeviceType::Desktop,
         DeviceTypeName::Tablet => DeviceType::Tablet,
     });
-    let location = body.location.map(location).transpose()?.unwrap_or_else(|| from.location.clone());
+    let location = body.location.as_ref().map(location).transpose()?.unwrap_or_else(|| from.location.clone());
     Ok(JoinShow {
         identity: app.sealing.identity(ask.person, &ask.caller, ask.id.event(0)).await?,
         device: device_id.map(|id| app.sealing.pseudonyms.device(ask.person, &id)),
@@ -165,7 +165,7 @@ async fn join(app: &App, ask: &Ask, from: &RequestFacts, body: JoinStream) -> Re
     })
 }
 
-fn location(body: LocationBody) -> Result<Location, Problem> {
+fn location(body: &LocationBody) -> Result<Location, Problem> {
     Ok(Location {
         country: body.country.as_deref().map(validate::country).transpose()?,
         city: body.city.as_deref().map(validate::city).transpose()?,
@@ -199,7 +199,7 @@ fn joined_session(envelope: &Envelope<ShowEvent>) -> Option<(SessionId, u32)> {
 
 fn answer(
     app: &App,
-    seen: Seen,
+    seen: &Seen,
     session: Option<(SessionId, u32)>,
     sequence: Revision,
 ) -> Result<JoinedStream, Problem> {
@@ -210,7 +210,7 @@ fn answer(
         // nobody else joins without a session
         None => return Err(of_command(CommandError::Rejected(Rejection::SessionUnknown))),
     };
-    let access = access.map_err(no_token)?;
+    let access = access.map_err(|error| no_token(&error))?;
     Ok(JoinedStream {
         access_granted: true,
         agora_channel_name: access.channel,

@@ -10,7 +10,7 @@ use crate::tips::TipError;
 /// What the client is told of a command that was not done.
 pub(super) fn of_command(error: CommandError) -> Problem {
     match error {
-        CommandError::Rejected(rejection) => of_rejection(rejection),
+        CommandError::Rejected(rejection) => of_rejection(&rejection),
         CommandError::Overloaded => {
             unavailable("overloaded", "too much is happening in this stream; try again")
         }
@@ -39,8 +39,8 @@ fn unavailable(code: &'static str, detail: &'static str) -> Problem {
     Problem::unavailable(code, detail, RETRY_AFTER_SECONDS)
 }
 
-fn of_rejection(rejection: Rejection) -> Problem {
-    match rejection {
+fn of_rejection(rejection: &Rejection) -> Problem {
+    match *rejection {
         Rejection::ShowNotFound => no_such_stream(),
         Rejection::ShowExists => {
             Problem::conflict("stream_exists", "there is a stream under this id already")
@@ -85,11 +85,7 @@ fn of_rejection(rejection: Rejection) -> Problem {
             "the message to reply to is not among the last of this stream",
         )
         .with_field("replyTo"),
-        Rejection::ReactionUnknown => {
-            let known = domain::rules::REACTIONS.join(", ");
-            Problem::unprocessable("reaction_unknown", format!("send one of {known}"))
-                .with_field("reactionType")
-        }
+        Rejection::ReactionUnknown => reaction_unknown(),
         Rejection::ReactionCount => {
             let limit = domain::rules::MAX_REACTIONS_A_COMMAND;
             Problem::invalid_field("count", format!("send 1 to {limit}")).with_limit(limit.into())
@@ -131,6 +127,11 @@ fn access_denied(reason: AccessReason) -> Problem {
         AccessReason::ShowFull => ("stream_full", "every seat is taken; try again when somebody has left"),
     };
     Problem::forbidden(code, detail).with("accessGranted", false)
+}
+
+fn reaction_unknown() -> Problem {
+    let known = domain::rules::REACTIONS.join(", ");
+    Problem::unprocessable("reaction_unknown", format!("send one of {known}")).with_field("reactionType")
 }
 
 /// Whole seconds, never too few.

@@ -66,7 +66,7 @@ pub(super) async fn renew_rtc_token(
             app.video.viewer_access(&channel, uid, ask.at)
         }
     };
-    let access = access.map_err(no_token)?;
+    let access = access.map_err(|error| no_token(&error))?;
     let answer = RtcToken {
         agora_channel_name: access.channel,
         agora_token: access.token.expose_secret().to_owned(),

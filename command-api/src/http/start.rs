@@ -62,7 +62,7 @@ pub(super) async fn start_stream(
     let command = ask.command(&body.digest, Action::Start);
     let started = app.shows.dispatch(show, command, channel_of).await.map_err(of_command)?;
     let (channel, uid) = started.seen.ok_or_else(no_such_stream)?;
-    let access = app.video.host_access(&channel, uid, app.clock.now()).map_err(no_token)?;
+    let access = app.video.host_access(&channel, uid, app.clock.now()).map_err(|error| no_token(&error))?;
     let answer = StartedStream {
         stream_id: show.to_string(),
         agora_channel_name: access.channel,

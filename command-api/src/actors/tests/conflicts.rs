@@ -34,7 +34,7 @@ async fn a_look_sees_what_another_node_did() {
     let (log, one) = live().await;
     let two = node(&log);
     run(&two, by(9, 10, post(1))).await.unwrap();
-    let looked = one.look(show_id(), |show| show.messages_count()).await.unwrap();
+    let looked = one.look(show_id(), Show::messages_count).await.unwrap();
     assert_eq!((looked.seen, looked.revision), (1, 2));
     assert_eq!(looked.position, stored(&log).last().unwrap().position);
 }
