@@ -44,6 +44,8 @@ struct Request {
 }
 
 struct Connection {
+    /// When it was opened, in microseconds of the stage: what was sent before comes late, and may.
+    opened: u64,
     read: OwnedReadHalf,
     write: OwnedWriteHalf,
     incoming: Incoming,
@@ -90,13 +92,21 @@ impl Person {
         self.stage.pacer.wait().await;
         let (stream, rest) = self.stage.server.open(&self.stage.show, Some(&self.token)).await?;
         let (read, write) = stream.into_split();
-        self.connection = Some(Connection { read, write, incoming: Incoming::new(rest) });
+        self.connection =
+            Some(Connection { opened: self.stage.now_micros(), read, write, incoming: Incoming::new(rest) });
         Ok(())
     }
 
-    /// As when a train enters a tunnel: nobody says good-bye.
-    pub(super) fn break_off(&mut self) {
+    /// As when a train enters a tunnel: nobody says good-bye. Gives the requests that have no answer yet; where to
+    /// resume is another question on the next connection.
+    pub(super) fn break_off(&mut self) -> Vec<String> {
         self.connection = None;
+        let before = self.requests.len();
+        self.requests.retain(|_, request| !matches!(request.purpose, Purpose::Resume));
+        let dropped = i64::try_from(before - self.requests.len()).unwrap_or(0);
+        self.stage.live.unanswered.fetch_sub(dropped, Ordering::Relaxed);
+        self.repeats.clear();
+        self.requests.keys().cloned().collect()
     }
 
     pub(super) async fn say_goodbye(&mut self) {
@@ -158,12 +168,11 @@ impl Person {
         self.send(socket::text(wire.as_bytes(), rand::random())).await
     }
 
-    /// Sends what had no answer when the connection broke.
-    pub(super) async fn repeat_all(&mut self) -> anyhow::Result<()> {
-        let ids: Vec<String> = self.requests.keys().cloned().collect();
+    /// Sends what had no answer when the connection broke; the connection is new and has resumed.
+    pub(super) async fn repeat_all(&mut self, ids: &[String]) -> anyhow::Result<()> {
         for id in ids {
             self.stage.pacer.wait().await;
-            self.repeat(&id).await?;
+            self.repeat(id).await?;
         }
         Ok(())
     }
@@ -243,7 +252,8 @@ impl Person {
         self.record.contents.messages += u64::from(self.is_keeping_contents);
         let sent =
             message.client_message_id.as_deref().and_then(|id| id.rsplit_once(ID_SEPARATOR)?.1.parse().ok());
-        if let Some(sent) = sent {
+        let opened = self.connection.as_ref().map_or(0, |connection| connection.opened);
+        if let Some(sent) = sent.filter(|sent| *sent >= opened) {
             let took = self.stage.now_micros().saturating_sub(sent);
             self.record.to_frame.record(Duration::from_micros(took));
         }
@@ -262,7 +272,12 @@ impl Person {
 
     fn note_answer(&mut self, ack: Ack) {
         let Some(request) = ack.request_id.and_then(|id| self.requests.remove(&id)) else { return };
-        self.record.to_answer.record(request.sent.elapsed());
+        let histogram = if matches!(request.purpose, Purpose::Reactions(_)) {
+            &mut self.record.to_reaction_answer
+        } else {
+            &mut self.record.to_answer
+        };
+        histogram.record(request.sent.elapsed());
         self.stage.live.unanswered.fetch_sub(1, Ordering::Relaxed);
         let (confirmed, live) = (&mut self.record.confirmed, &self.stage.live);
         match request.purpose {

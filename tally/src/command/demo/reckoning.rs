@@ -49,6 +49,7 @@ struct Sums {
     repeated_requests: u64,
     to_frame: Histogram,
     to_answer: Histogram,
+    to_reaction_answer: Histogram,
     refusals: BTreeMap<String, u64>,
 }
 
@@ -83,6 +84,7 @@ impl Reckoning {
             repeated_requests: 0,
             to_frame: Histogram::default(),
             to_answer: Histogram::default(),
+            to_reaction_answer: Histogram::default(),
             refusals: BTreeMap::new(),
         };
         for record in self.everybody() {
@@ -98,6 +100,7 @@ impl Reckoning {
             sums.repeated_requests += record.repeated_requests;
             sums.to_frame.add(&record.to_frame);
             sums.to_answer.add(&record.to_answer);
+            sums.to_reaction_answer.add(&record.to_reaction_answer);
             for (code, count) in &record.refusals {
                 *sums.refusals.entry(code.clone()).or_default() += count;
             }
@@ -132,6 +135,7 @@ impl Reckoning {
         };
         line("message sent to its frame, at every socket", &sums.to_frame);
         line("command sent to its answer", &sums.to_answer);
+        line("reaction sent to its answer (gathered for a second)", &sums.to_reaction_answer);
         if !sums.refusals.is_empty() {
             println!("refused   {:?}", sums.refusals);
         }

@@ -33,10 +33,12 @@ pub(super) struct Record {
     pub(super) refusals: BTreeMap<String, u64>,
     /// What went wrong, in words.
     pub(super) faults: Vec<String>,
-    /// From sending a message to its frame here.
+    /// From sending a message to its frame here, for frames that came live.
     pub(super) to_frame: Histogram,
     /// From sending a command to its answer.
     pub(super) to_answer: Histogram,
+    /// The same for reactions, which are gathered for about a second.
+    pub(super) to_reaction_answer: Histogram,
     /// What all frames said; kept by the host, who is there all the time.
     pub(super) contents: Contents,
     /// All durable sequences; kept by the host.

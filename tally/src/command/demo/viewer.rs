@@ -26,7 +26,10 @@ enum Step {
     Act(Act),
     /// Its turn among the requests of this address has come.
     Paced(Act),
-    Return,
+    /// Back after a break, with what had no answer then.
+    Return {
+        unanswered: Vec<String>,
+    },
 }
 
 struct Evening {
@@ -53,7 +56,7 @@ pub(super) async fn play(
         evening.person.record.fault(format!("{name}: {error:#}"));
     }
     // what is not done any more must not keep the host waiting
-    let left_over = evening.steps.iter().filter(|(_, step)| !matches!(step, Step::Return)).count();
+    let left_over = evening.steps.iter().filter(|(_, step)| !matches!(step, Step::Return { .. })).count();
     live.live.acts_left.fetch_sub(left_over as u64, Ordering::Relaxed);
     evening.person.record
 }
@@ -128,8 +131,8 @@ impl Evening {
             return Err(error);
         }
         self.person.record.fault(format!("{}: {error:#}", self.plan.name));
-        self.person.break_off();
-        self.steps.push_front((Instant::now() + RECONNECT_PAUSE, Step::Return));
+        let unanswered = self.person.break_off();
+        self.steps.push_front((Instant::now() + RECONNECT_PAUSE, Step::Return { unanswered }));
         Ok(())
     }
 
@@ -150,7 +153,7 @@ impl Evening {
                 Ok(())
             }
             Some((_, Step::Paced(act))) => self.act(act).await,
-            Some((_, Step::Return)) => self.come_back().await,
+            Some((_, Step::Return { unanswered })) => self.come_back(&unanswered).await,
         }
     }
 
@@ -169,19 +172,22 @@ impl Evening {
                 self.person.leave().await
             }
             Act::Drop { away_ms } => {
-                self.person.break_off();
-                self.steps.push_front((Instant::now() + Duration::from_millis(away_ms), Step::Return));
+                let unanswered = self.person.break_off();
+                self.steps.push_front((
+                    Instant::now() + Duration::from_millis(away_ms),
+                    Step::Return { unanswered },
+                ));
                 Ok(())
             }
         }
     }
 
-    async fn come_back(&mut self) -> anyhow::Result<()> {
+    async fn come_back(&mut self, unanswered: &[String]) -> anyhow::Result<()> {
         self.person.connect().await?;
         self.person.record.reconnects += 1;
         Live::count(&self.person.stage.live.reconnects, 1);
         self.person.resume().await?;
-        self.person.repeat_all().await?;
+        self.person.repeat_all(unanswered).await?;
         if self.person.is_over {
             return Ok(());
         }
