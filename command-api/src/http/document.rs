@@ -52,8 +52,8 @@ pub(super) struct StreamDocument {
     #[schema(example = "SCHEDULED")]
     status: &'static str,
     is_subscriber_only: bool,
-    /// Null where no ticket is needed.
-    ticket_price: Option<AmountNumber>,
+    /// 0 where no ticket is needed.
+    ticket_price: AmountNumber,
     /// ISO 4217; of all amounts of this stream.
     currency: &'static str,
     stream_settings: SettingsDocument,
@@ -166,7 +166,7 @@ pub(super) fn document(facts: Facts, around: Surroundings) -> StreamDocument {
         language: about.details.language,
         status: phase.status().name(),
         is_subscriber_only: about.access.subscriber_only,
-        ticket_price: about.access.ticket_price.map(amount),
+        ticket_price: amount(about.access.ticket_price.unwrap_or(Money::zero(about.currency))),
         currency: about.currency.code(),
         stream_settings: settings(about.settings),
         stream_stats: StatsDocument {
