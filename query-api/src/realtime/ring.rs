@@ -20,7 +20,7 @@ pub(crate) struct Entry {
 }
 
 /// Where a socket stands in a ring: the number of the next entry.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub(crate) struct Cursor(u64);
 
 /// What became of a pull.

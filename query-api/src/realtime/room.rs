@@ -180,6 +180,12 @@ impl Room {
         self.shared()?.lock().ring.after(sequence)
     }
 
+    /// Where somebody stands who comes in now, and up to which revision everything has been said.
+    pub(crate) fn entrance(&self) -> Option<(Cursor, Revision)> {
+        let shared = self.shared()?.lock();
+        Some((shared.ring.end(), shared.state.revision))
+    }
+
     /// Everything up to this revision has been said.
     pub(crate) fn revision(&self) -> Revision {
         self.shared().map_or(0, |shared| shared.lock().state.revision)

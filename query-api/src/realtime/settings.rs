@@ -24,7 +24,8 @@ pub struct RealtimeSettings {
     pub wake_interval: Duration,
     /// An empty room stays for whoever reconnects.
     pub room_linger: Duration,
-    /// How long a fresh socket may take to say RESUME or JOIN_STREAM before it is sent the snapshot.
+    /// How long a fresh socket may take to say RESUME or JOIN_STREAM before it is sent what was said since it
+    /// came, and the snapshot: one round trip of nearly every client.
     pub hello_wait: Duration,
     /// How often a ping is sent.
     pub ping_interval: Duration,
@@ -61,7 +62,7 @@ impl Default for RealtimeSettings {
             count_interval: Duration::from_millis(250),
             wake_interval: Duration::from_millis(20),
             room_linger: Duration::from_secs(30),
-            hello_wait: Duration::from_secs(1),
+            hello_wait: Duration::from_millis(500),
             ping_interval: Duration::from_secs(25),
             idle_max: Duration::from_secs(60),
             write_stall_max: Duration::from_secs(30),

@@ -61,8 +61,8 @@ pub(crate) struct Held {
 /// Where a socket stands with its room.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Standing {
-    /// Just opened: it may still say from where it wants to go on.
-    Fresh,
+    /// Just opened, at this place: it may still say from where it wants to go on.
+    Fresh(Cursor),
     /// It gets what the room says.
     Live(Cursor),
     /// It lost frames, was told so, and must resume.
@@ -139,7 +139,8 @@ impl Socket {
             written: (0, now),
         };
         let room = held.occupant.room();
-        let (show, access_epoch, delivered) = (room.show, room.access_epoch(), room.revision());
+        let (show, access_epoch) = (room.show, room.access_epoch());
+        let (entrance, delivered) = room.entrance().unwrap_or_default();
         Self {
             number: core.next_socket(),
             link: Link::new(io, already_read, settings.message_bytes_max),
@@ -147,7 +148,7 @@ impl Socket {
             show,
             client,
             held,
-            standing: Standing::Fresh,
+            standing: Standing::Fresh(entrance),
             delivered,
             floor: 0,
             waiting: VecDeque::new(),

@@ -30,9 +30,10 @@ impl Socket {
             error.request_id = request_id;
             self.refuse(&error)?;
             // the client starts anew: what it was told to be missing does not count any more
-            self.standing = Standing::Fresh;
+            let (entrance, delivered) = self.held.occupant.room().entrance().unwrap_or_default();
+            self.standing = Standing::Fresh(entrance);
             self.due.resume = None;
-            self.delivered = 0;
+            self.delivered = delivered;
             return self.go_live().await;
         }
         self.delivered = sequence;

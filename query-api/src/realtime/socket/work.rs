@@ -41,7 +41,7 @@ impl Socket {
 
     pub(super) async fn begin(&mut self, work: Work) -> Result<(), End> {
         let Said { request_id, wish } = work.0;
-        let is_first = self.standing == Standing::Fresh;
+        let is_first = matches!(self.standing, Standing::Fresh(_));
         let says_where = matches!(wish, Ok(Wish::Resume(_) | Wish::Command { kind: CommandKind::Join, .. }));
         if is_first && !says_where {
             self.go_live().await?;
@@ -102,7 +102,7 @@ impl Socket {
                 false
             }
         };
-        if done.kind == CommandKind::Join && (is_done || self.standing == Standing::Fresh) {
+        if done.kind == CommandKind::Join && (is_done || matches!(self.standing, Standing::Fresh(_))) {
             self.go_live().await?;
         }
         Ok(())
@@ -159,7 +159,8 @@ impl Socket {
             tracing::error!(show.id = %self.show, error.chain = %Chain(&error), "no snapshot can be made");
             End::Close(CloseCode::Internal)
         })?;
-        if let Standing::Live(cursor) = self.standing {
+        if let Standing::Live(cursor) | Standing::Fresh(cursor) = self.standing {
+            // what was said since it came is a frame to it, even where the snapshot tells of it too
             self.pass_on(cursor, Until::Snapshot(snapshot.cursor))?;
             if self.standing == Standing::Gapped {
                 return Ok(());

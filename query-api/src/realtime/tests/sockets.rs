@@ -139,6 +139,20 @@ async fn viewer_counts_are_told_together_and_the_last_one_is_right() {
 }
 
 #[tokio::test]
+async fn what_is_said_while_a_fresh_socket_makes_up_its_mind_is_not_lost_to_it() {
+    let node = Node::start().await;
+    let show = Show::created(&node.log, &node.vault).await;
+    let mut client = Client::watch(node.address, show.id).await;
+    show.let_happen(Happening::Started).await;
+    show.message("ben", "first").await;
+    let live = client.frame().await;
+    assert_eq!((&live["data"]["status"], &live["previous"]), (&json!("LIVE"), &json!(0)));
+    assert_eq!(client.frame().await["data"]["message"], "first");
+    let snapshot = client.frame_of("SNAPSHOT").await;
+    assert_eq!((&snapshot["data"]["status"], &snapshot["sequence"]), (&json!("LIVE"), &json!(2)));
+}
+
+#[tokio::test]
 async fn a_socket_may_wait_for_a_show_that_has_not_begun() {
     let node = Node::start().await;
     let show = Show::created(&node.log, &node.vault).await;
