@@ -42,6 +42,10 @@ pub(super) async fn measure(run: &Run<'_>) -> anyhow::Result<Vec<Figure>> {
             Figure::new(name, "commands/s", "the same edge with a handler that keeps nothing")
         })
         .into();
+    for server in [&stateless, &durable] {
+        load::introduce(server.address, requests(run, &shows, CONNECTIONS[0])?).await?;
+    }
+    until_quiet(durable.process).await;
     for round in 0..run.rounds {
         for (figure, connections) in figures.iter_mut().zip(CONNECTIONS) {
             let (without, with) = both(run, &stateless, &durable, &shows, connections).await?;

@@ -12,6 +12,9 @@ use super::room::{self, SOCKETS, Source, Stage, Traffic};
 /// Rooms by their messages a second.
 const ROOMS: [(&str, u32); 2] = [("quiet", 50), ("hot", 1_000)];
 
+/// Sockets show signs of life every 20 s: windows with sockets hold one round of them, whenever they begin.
+const WINDOW_MIN: Duration = Duration::from_secs(20);
+
 /// The real server's side of a round.
 struct Real {
     /// Messages with nobody listening: what the commands cost.
@@ -64,12 +67,15 @@ pub(super) async fn measure(run: &Run<'_>) -> anyhow::Result<Vec<Figure>> {
 }
 
 async fn real_round(stage: Stage, per_second: u32, length: Duration) -> anyhow::Result<Real> {
-    let mut source = Source::real(&stage).await?;
     let process = stage.process;
     let alone = room::traffic(None, None, process, per_second, length).await?;
+    let mut source = Source::real(&stage).await?;
     let commands = room::traffic(Some(&mut source), None, process, per_second, length).await?;
     let audience = room::real_audience(&stage).await?;
+    let length = length.max(WINDOW_MIN);
     let idle = room::traffic(None, None, process, per_second, length).await?;
+    // the server has closed connections that said nothing meanwhile
+    source = Source::real(&stage).await?;
     let full = room::traffic(Some(&mut source), Some(&audience), process, per_second, length).await?;
     Ok(Real { commands, idle, alone, full })
 }
@@ -97,6 +103,7 @@ fn note(figure: &mut Figure, real: &Real, bare: Traffic, frame_bytes: f64) {
     let cpu_share = |traffic: &Traffic| traffic.cpu_seconds / traffic.seconds;
     figure.round(full.delivered / real.fan_out_cpu(), bare.delivered / bare.cpu_seconds);
     figure.note("frame bytes", frame_bytes);
+    figure.note("messages/s", full.sent / full.seconds);
     figure.note("deliveries/s", full.delivered / full.seconds);
     figure.note("delivered in the time, of what was due", share(full));
     figure.note("baseline delivered, of what was due", share(&bare));

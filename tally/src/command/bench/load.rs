@@ -80,6 +80,27 @@ async fn generate(
     Ok(Load { per_second: count / length.as_secs_f64(), latency, server_micros: cpu * 1e6 / count.max(1.0) })
 }
 
+/// Has every person write once: keys are made and tokens known before anything is measured.
+pub(super) async fn introduce(server: SocketAddr, requests: Vec<Vec<ChatRequest>>) -> anyhow::Result<()> {
+    on_one_thread(move || async move {
+        let mut clients = tokio::task::JoinSet::new();
+        for mut requests in requests {
+            clients.spawn_local(async move {
+                let mut connection = Connection::open(server).await?;
+                for request in &mut requests {
+                    connection.exchange(request.bytes(next_number())).await?;
+                }
+                anyhow::Ok(())
+            });
+        }
+        while let Some(ended) = clients.join_next().await {
+            ended.context("a client panicked")??;
+        }
+        Ok(())
+    })
+    .await
+}
+
 /// Counts what is answered within the time; what was begun in it and ends after it is left out, as what was begun
 /// before it and ends in it is not.
 async fn client(

@@ -37,8 +37,14 @@ const JOIN: &str = r#"{"type":"JOIN_STREAM","data":{"deviceType":"DESKTOP"}}"#;
 
 /// Where the messages are made.
 pub(super) enum Source {
-    Real { free: Rc<RefCell<Vec<Connection>>>, requests: Vec<ChatRequest>, turn: usize },
+    Real { pool: Rc<RefCell<Pool>>, requests: Vec<ChatRequest>, turn: usize },
     Bare(TcpStream),
+}
+
+/// Connections that wait for a message to send, and what went wrong on one of them.
+pub(super) struct Pool {
+    free: Vec<Connection>,
+    failure: Option<anyhow::Error>,
 }
 
 /// The real server, as the generator needs to know it.
@@ -67,12 +73,9 @@ impl Source {
         for _ in 0..POSTING_CONNECTIONS {
             free.push(Connection::open(stage.address).await?);
         }
+        let pool = Rc::new(RefCell::new(Pool { free, failure: None }));
         let request = |token: &String| ChatRequest::new(&stage.show, token, WORDS);
-        Ok(Self::Real {
-            free: Rc::new(RefCell::new(free)),
-            requests: stage.tokens.iter().map(request).collect(),
-            turn: 0,
-        })
+        Ok(Self::Real { pool, requests: stage.tokens.iter().map(request).collect(), turn: 0 })
     }
 
     pub(super) async fn bare(address: SocketAddr, frame_bytes: u16) -> anyhow::Result<Self> {
@@ -83,25 +86,30 @@ impl Source {
         Ok(Self::Bare(control))
     }
 
-    /// Has a message made, without waiting for the answer.
-    async fn send(&mut self) -> anyhow::Result<()> {
-        let (free, request) = match self {
-            Self::Bare(control) => return Ok(control.write_u8(bare::MESSAGE).await?),
-            Self::Real { free, requests, turn } => {
+    /// Has a message made, without waiting for the answer. `false`: all connections still wait for theirs.
+    async fn send(&mut self) -> anyhow::Result<bool> {
+        let (pool, request) = match self {
+            Self::Bare(control) => {
+                control.write_u8(bare::MESSAGE).await?;
+                return Ok(true);
+            }
+            Self::Real { pool, requests, turn } => {
                 *turn += 1;
                 let at = *turn % requests.len();
-                (Rc::clone(free), requests[at].bytes(next_number()).to_vec())
+                (Rc::clone(pool), requests[at].bytes(next_number()).to_vec())
             }
         };
-        let mut connection = free.borrow_mut().pop().context("the server is too slow for this rate")?;
+        if let Some(failure) = pool.borrow_mut().failure.take() {
+            return Err(failure.context("a message failed"));
+        }
+        let Some(mut connection) = pool.borrow_mut().free.pop() else { return Ok(false) };
         drop(tokio::task::spawn_local(async move {
             match connection.exchange(&request).await {
-                Ok(()) => free.borrow_mut().push(connection),
-                // the pool runs dry, and the measurement ends with it
-                Err(error) => eprintln!("tally: a message failed: {error:#}"),
+                Ok(()) => pool.borrow_mut().free.push(connection),
+                Err(error) => pool.borrow_mut().failure = Some(error),
             }
         }));
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -148,7 +156,7 @@ pub(super) async fn steady(
         sleep_until(begun + pause * number).await;
         number += 1;
         let sent = Instant::now();
-        source.send().await?;
+        ensure!(source.send().await?, "the server is too slow for this rate");
         let arrived = audience.counts.wait_for(before + u64::from(number), ARRIVAL_WITHIN).await?;
         histogram.record(arrived.saturating_duration_since(sent));
     }
@@ -168,18 +176,20 @@ pub(super) async fn traffic(
     let state = || (counted(|counts| counts.messages.get()), counted(|counts| counts.message_bytes.get()));
     let (messages, bytes) = state();
     let (begun, cpu) = (Instant::now(), cpu_seconds(process)?);
-    let mut sent = 0_u32;
+    let (mut ordered, mut sent) = (0_u32, 0_u32);
     while begun.elapsed() < length {
         match &mut source {
             None => sleep(length).await,
             Some(source) => {
                 // timers tick each millisecond: faster rates send a few at once
                 let due = begun.elapsed().as_secs_f64() * f64::from(per_second);
-                while f64::from(sent) <= due {
-                    source.send().await?;
-                    sent += 1;
+                while f64::from(ordered) <= due {
+                    // what finds no free connection is left out: the server takes no more
+                    sent += u32::from(source.send().await?);
+                    ordered += 1;
                 }
-                sleep_until(begun + Duration::from_secs_f64(f64::from(sent) / f64::from(per_second))).await;
+                sleep_until(begun + Duration::from_secs_f64(f64::from(ordered) / f64::from(per_second)))
+                    .await;
             }
         }
     }
