@@ -1,6 +1,6 @@
 //! A room of sockets with something that makes messages for it: the real server, or the bare loop.
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
