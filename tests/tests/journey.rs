@@ -143,7 +143,7 @@ async fn a_whole_show() -> anyhow::Result<()> {
     assert_eq!(status["data"]["status"], "ENDED");
     john.post(&format!("/streams/{show}/chat"), json!({ "message": "late" }))
         .await?
-        .problem(409, "wrong_state");
+        .problem(409, "wrong_status");
 
     // the read side agrees
     let document = john.get_after(&format!("/streams/{show}"), &ended).await?.expect(200);

@@ -190,7 +190,10 @@ fn body_cases(stage: &Stage) -> Vec<Case> {
         for (name, body) in [
             ("cut off", "{\"message\": "),
             ("not a number", "{\"amount\": NaN, \"message\": NaN, \"title\": NaN, \"count\": NaN}"),
-            ("trailing garbage", "{} {}"),
+            (
+                "trailing garbage",
+                "{\"title\": \"T\", \"message\": \"x\", \"reactionType\": \"FIRE\", \"amount\": 1} {}",
+            ),
         ] {
             cases.push(Case {
                 name,
@@ -264,14 +267,14 @@ fn tip_cases(stage: &Stage) -> Vec<Case> {
 /// Who may not, and when nobody may.
 fn state_cases(stage: &Stage) -> Vec<Case> {
     let of = |id: &str, verb: &str| format!("/streams/{id}/{verb}");
-    let wrong = (409, "wrong_state");
+    let wrong = (409, "wrong_status");
     let mut cases = vec![
         case(
             "viewer creates",
             Who::Viewer,
             "/streams".into(),
             json!({ "title": "T" }),
-            (403, "creator_role_required"),
+            (403, "role_required"),
         ),
         case("start twice", Who::Host, of(&stage.live, "start"), None, wrong),
         case("cancel on air", Who::Host, of(&stage.live, "cancel"), None, wrong),
@@ -279,27 +282,27 @@ fn state_cases(stage: &Stage) -> Vec<Case> {
         case("join before the start", Who::Viewer, of(&stage.scheduled, "join"), json!({}), wrong),
         case("chat after the end", Who::Viewer, of(&stage.ended, "chat"), json!({ "message": "x" }), wrong),
         case("start after the end", Who::Host, of(&stage.ended, "start"), None, wrong),
-        case("no ticket", Who::Viewer, of(&stage.ticketed, "join"), json!({}), (403, "access_denied")),
+        case("no ticket", Who::Viewer, of(&stage.ticketed, "join"), json!({}), (403, "ticket_required")),
         case(
             "chat without a ticket",
             Who::Viewer,
             of(&stage.ticketed, "chat"),
             json!({ "message": "x" }),
-            (403, "access_denied"),
+            (403, "ticket_required"),
         ),
         case(
             "unknown reaction",
             Who::Viewer,
             of(&stage.live, "reactions"),
             json!({ "reactionType": "YAWN" }),
-            (422, "invalid_field"),
+            (422, "reaction_unknown"),
         ),
         case(
             "unknown session",
             Who::Viewer,
             of(&stage.live, "leave"),
             json!({ "sessionId": "0199d0a0-0000-7000-8000-000000000000" }),
-            (404, "session_not_found"),
+            (404, "session_unknown"),
         ),
     ];
     for verb in ["start", "end", "cancel"] {

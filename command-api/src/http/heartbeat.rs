@@ -72,9 +72,12 @@ async fn open_sessions(
     if !peeked.seen.is_empty() {
         return Ok((peeked.seen, peeked.position));
     }
-    let looked = app.shows.look(show, read).await.map_err(of_command)?;
-    if looked.seen.is_empty() {
-        return Err(of_command(CommandError::Rejected(Rejection::SessionUnknown)));
+    let looked =
+        app.shows.look(show, move |show| (show.status().is_some(), read(show))).await.map_err(of_command)?;
+    let refused = |rejection| Err(of_command(CommandError::Rejected(rejection)));
+    match looked.seen {
+        (false, _) => refused(Rejection::ShowNotFound),
+        (true, sessions) if sessions.is_empty() => refused(Rejection::SessionUnknown),
+        (true, sessions) => Ok((sessions, looked.position)),
     }
-    Ok((looked.seen, looked.position))
 }
