@@ -1,6 +1,5 @@
 //! The summary, and whether every figure of the server agrees with what was counted here.
 
-use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
@@ -226,6 +225,7 @@ impl Reckoning {
 mod tests {
     use super::*;
     use platform::http::amount::Amount;
+    use rust_decimal::Decimal;
 
     fn reckoning() -> Reckoning {
         let time = |text: &str| text.parse::<schemas::Timestamp>().ok();
