@@ -18,6 +18,8 @@ mod reactions;
 mod revise;
 mod rtc_token;
 mod start;
+#[cfg(test)]
+mod tests;
 mod tip;
 mod validate;
 

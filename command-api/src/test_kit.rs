@@ -1,5 +1,7 @@
 //! What the tests of this crate share: commands of made-up persons, and a show to send them to.
 
+pub(crate) mod provider;
+
 use domain::command::{Action, CreateShow, Entitlements, JoinShow, LeaveShow, PostMessage, Reaction};
 use domain::{Caller, Command, PlatformRole};
 use schemas::events::{Location, MessageFeatures, ShowDetails, ShowEvent, StreamSettings};

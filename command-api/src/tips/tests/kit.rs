@@ -1,51 +1,24 @@
-//! A provider that can be told what to do, and a world that can be told when to end.
+//! A world that can be told when to end.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::command::RequestTip;
 use domain::{Action, Command, Rules};
-use parking_lot::Mutex;
 use platform::clock::Clock;
 use platform::event_log::memory::MemoryLog;
 use platform::event_log::{
     AppendError, Appended, EventLog, Expected, LogItems, NewEvent, Prefixes, ReadError, StoredEvent, codec,
 };
 use platform::vault::Vault;
-use schemas::{BodyHash, Currency, Event, Identity, Money, Revision};
+use schemas::{BodyHash, Event, Identity, Revision};
 use tokio_util::sync::CancellationToken;
 
 use crate::actors::{ActorSettings, Shows};
-use crate::ports::payments::{Cause, Intent, IntentRequest, IntentStatus, PaymentError, Payments};
+pub(super) use crate::test_kit::provider::{Crash, Provider, amount};
 use crate::test_kit::*;
 use crate::tips::{Settler, SettlerSettings, TipError, TipStanding, Tips, ids_of};
-
-/// Counts calls to the outside; when the count is used up the world stands still.
-#[derive(Clone)]
-pub(super) struct Crash(Arc<AtomicI64>);
-
-impl Crash {
-    pub(super) fn after(points: i64) -> Self {
-        Self(Arc::new(AtomicI64::new(points)))
-    }
-
-    pub(super) fn never() -> Self {
-        Self::after(i64::MAX)
-    }
-
-    pub(super) fn happened(&self) -> bool {
-        self.0.load(Ordering::SeqCst) < 0
-    }
-
-    async fn point(&self) {
-        if self.0.fetch_sub(1, Ordering::SeqCst) <= 0 {
-            std::future::pending::<()>().await;
-        }
-    }
-}
 
 /// A log that a crash can stop before and after each call.
 struct CrashingLog(MemoryLog, Crash);
@@ -97,83 +70,6 @@ impl EventLog for CrashingLog {
     }
 }
 
-/// A provider: one charge a key, whose status the test sets.
-#[derive(Clone)]
-pub(super) struct Provider {
-    pub(super) charges: Arc<Mutex<HashMap<String, IntentStatus>>>,
-    /// The status of a new charge; `None`: the bank refuses.
-    pub(super) first: Arc<Mutex<Option<IntentStatus>>>,
-    /// So many calls get no answer, though they have their effect.
-    pub(super) lost: Arc<AtomicI64>,
-    pub(super) crash: Crash,
-}
-
-impl Provider {
-    pub(super) fn that(first: Option<IntentStatus>) -> Self {
-        Self {
-            charges: Arc::default(),
-            first: Arc::new(Mutex::new(first)),
-            lost: Arc::default(),
-            crash: Crash::never(),
-        }
-    }
-
-    pub(super) fn captured(&self) -> usize {
-        self.charges.lock().values().filter(|status| **status == IntentStatus::Succeeded).count()
-    }
-
-    pub(super) fn set_all(&self, status: IntentStatus) {
-        self.charges.lock().values_mut().for_each(|charge| *charge = status);
-    }
-
-    fn answer(&self, key: &str) -> Result<Intent, PaymentError> {
-        if self.lost.fetch_sub(1, Ordering::SeqCst) > 0 {
-            return Err(PaymentError::Retryable(Cause::new("lost")));
-        }
-        Ok(Intent {
-            provider_ref: key.to_owned(),
-            status: self.charges.lock()[key],
-            amount: amount(),
-            client_secret: Some("secret".to_owned().into()),
-            failure: None,
-        })
-    }
-}
-
-#[async_trait]
-impl Payments for Provider {
-    fn provider(&self) -> &'static str {
-        "fake"
-    }
-
-    async fn create_intent(&self, request: IntentRequest<'_>) -> Result<Intent, PaymentError> {
-        self.crash.point().await;
-        let key = request.idempotency_key.to_owned();
-        let Some(first) = *self.first.lock() else {
-            return Err(PaymentError::Declined { reason: "card_declined".to_owned() });
-        };
-        self.charges.lock().entry(key.clone()).or_insert(first);
-        self.crash.point().await;
-        self.answer(&key)
-    }
-
-    async fn get(&self, provider_ref: &str) -> Result<Intent, PaymentError> {
-        self.crash.point().await;
-        self.answer(provider_ref)
-    }
-
-    async fn cancel(&self, provider_ref: &str) -> Result<Intent, PaymentError> {
-        self.crash.point().await;
-        if let Some(charge) = self.charges.lock().get_mut(provider_ref)
-            && *charge != IntentStatus::Succeeded
-        {
-            *charge = IntentStatus::Canceled;
-        }
-        self.crash.point().await;
-        self.answer(provider_ref)
-    }
-}
-
 /// What outlives a node: the log, the keys, the provider.
 pub(super) struct World {
     pub(super) log: MemoryLog,
@@ -186,10 +82,6 @@ pub(super) struct World {
 pub(super) struct Node {
     pub(super) shows: Shows,
     pub(super) tips: Tips,
-}
-
-pub(super) fn amount() -> Money {
-    Money::from_minor(1_000, Currency::USD).unwrap()
 }
 
 impl World {
