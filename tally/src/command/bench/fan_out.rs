@@ -28,12 +28,18 @@ struct Real {
 }
 
 impl Real {
-    /// Processor seconds of the fan-out alone, over the time of `full`.
+    /// Processor seconds of the fan-out alone, over the time of `full`. A loaded server takes fewer messages with an
+    /// audience than without: what commands cost is counted by the message.
     fn fan_out_cpu(&self) -> f64 {
         let rate = |traffic: &Traffic| traffic.cpu_seconds / traffic.seconds;
-        // the process's own idling is in all of them, and taken away twice
-        let other = rate(&self.commands) + rate(&self.idle) - rate(&self.alone);
-        self.full.cpu_seconds - other * self.full.seconds
+        let commands = self.command_cpu() * self.full.sent;
+        self.full.cpu_seconds - commands - rate(&self.idle) * self.full.seconds
+    }
+
+    /// Processor seconds of one command that nobody hears.
+    fn command_cpu(&self) -> f64 {
+        let idling = self.alone.cpu_seconds / self.alone.seconds * self.commands.seconds;
+        (self.commands.cpu_seconds - idling) / self.commands.sent.max(1.0)
     }
 }
 
@@ -107,6 +113,8 @@ fn note(figure: &mut Figure, real: &Real, bare: Traffic, frame_bytes: f64) {
     figure.note("deliveries/s", full.delivered / full.seconds);
     figure.note("delivered in the time, of what was due", share(full));
     figure.note("baseline delivered, of what was due", share(&bare));
+    figure.note("server CPU us a command", real.command_cpu() * 1e6);
+    figure.note("messages/s without an audience", real.commands.sent / real.commands.seconds);
     figure.note("deliveries/CPU-s with commands and idling", full.delivered / full.cpu_seconds);
     figure.note("server cores: everything", cpu_share(full));
     figure.note("server cores: commands alone", cpu_share(&real.commands));

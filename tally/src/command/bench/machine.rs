@@ -116,9 +116,9 @@ mod tests {
 
     #[test]
     fn the_nearest_mount_counts() {
-        let mounts = "/dev/a / ext4 rw 0 0\ntmpfs /tmp tmpfs rw 0 0\n/dev/b /tmp/x xfs rw 0 0";
-        assert_eq!(file_system(mounts, Path::new("/tmp/x/y")).as_deref(), Some("xfs"));
-        assert_eq!(file_system(mounts, Path::new("/tmp/xy")).as_deref(), Some("tmpfs"));
-        assert_eq!(file_system(mounts, Path::new("/home")).as_deref(), Some("ext4"));
+        let mounts = "/dev/a / ext4 rw 0 0\ntmpfs /srv tmpfs rw 0 0\n/dev/b /srv/x xfs rw 0 0";
+        assert_eq!(file_system(mounts, Path::new("/srv/x/y")).as_deref(), Some("xfs"));
+        assert_eq!(file_system(mounts, Path::new("/srv/xy")).as_deref(), Some("tmpfs"));
+        assert_eq!(file_system(mounts, Path::new("/opt")).as_deref(), Some("ext4"));
     }
 }
