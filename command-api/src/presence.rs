@@ -12,6 +12,8 @@
 mod beats;
 mod register;
 mod sweeper;
+#[cfg(test)]
+mod tests;
 
 use platform::clock::Clock;
 use platform::event_log::EventLog;
