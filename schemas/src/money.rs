@@ -32,16 +32,14 @@ impl FromStr for Currency {
 
     fn from_str(code: &str) -> Result<Self, MoneyError> {
         iso_currency::Currency::from_code(code)
-            .filter(|currency| {
-                currency.exponent().is_some() && !currency.flags().into_iter().any(is_no_tender)
-            })
+            .filter(|currency| currency.exponent().is_some() && !currency.flags().iter().any(is_no_tender))
             .map(Self)
             .ok_or(MoneyError::UnknownCurrency)
     }
 }
 
 /// Test codes, funds and units that nobody can pay with.
-fn is_no_tender(flag: iso_currency::Flag) -> bool {
+fn is_no_tender(flag: &iso_currency::Flag) -> bool {
     use iso_currency::Flag;
     matches!(flag, Flag::Special | Flag::Fund | Flag::Superseded(_))
 }

@@ -20,6 +20,7 @@ pub(crate) struct Cli {
 }
 
 #[derive(Subcommand)]
+#[expect(clippy::enum_variant_names, reason = "command-api is a service's name")]
 enum Command {
     /// Run everything on this machine, with the stores that the configuration leaves open.
     Up,

@@ -57,7 +57,10 @@ fn settings_are_told_with_their_source_and_secrets_are_not() {
     let secret = "a-secret-that-nobody-should-ever-see-in-a-terminal";
     let output = tally(data.path(), &["config", "--changed"], &[("TALLY_AUTH__HS256_SECRET", secret)]);
     let told = stdout(&output);
-    assert!(told.contains("auth.hs256_secret") && told.contains("environment TALLY_AUTH__HS256_SECRET"), "{told}");
+    assert!(
+        told.contains("auth.hs256_secret") && told.contains("environment TALLY_AUTH__HS256_SECRET"),
+        "{told}"
+    );
     assert!(!told.contains(secret), "{told}");
 }
 

@@ -1,5 +1,6 @@
 //! The specification's journey, field by field: a creator's show from its announcement to its end, over REST
 //! and WebSocket, on the real node and the real Postgres.
+#![allow(clippy::unwrap_used, clippy::too_many_lines, reason = "a journey is told in one piece")]
 
 use platform::http::auth::Role;
 use serde_json::{Value, json};

@@ -108,7 +108,7 @@ pub enum Action {
 pub struct CreateShow {
     /// The new show: derived from the command.
     pub show_id: ShowId,
-    /// Who the creator is, sealed (field `creator`).
+    /// Who the creator is, sealed (field `identity`).
     pub identity: Sealed,
     /// Title and the rest.
     pub details: ShowDetails,
@@ -175,7 +175,7 @@ pub struct Entitlements {
 /// Begin a session.
 #[derive(Clone, PartialEq, Debug)]
 pub struct JoinShow {
-    /// Who the caller is, sealed (field `viewer`).
+    /// Who the caller is, sealed (field `identity`).
     pub identity: Sealed,
     /// On which device; none is a device too.
     pub device: Option<DeviceId>,
@@ -208,7 +208,7 @@ pub struct ExpireSession {
 /// Write a message. The edge has checked its length and sealed it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct PostMessage {
-    /// Who the author is, sealed (field `author`).
+    /// Who the author is, sealed (field `identity`).
     pub identity: Sealed,
     /// The text, sealed (field `text`).
     pub text: Sealed,
@@ -253,7 +253,7 @@ pub struct RequestTip {
     pub tip_id: TipId,
     /// Derived from the command.
     pub payment_id: PaymentId,
-    /// Who tips, sealed (field `tipper`).
+    /// Who tips, sealed (field `identity`).
     pub identity: Sealed,
     /// How much.
     pub amount: Money,

@@ -1,4 +1,9 @@
 //! The scenarios: given these commands, when this one, then these events or this rejection.
+#![allow(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "what is not as given fails the test"
+)]
 
 #[path = "scenario/audience.rs"]
 mod audience;

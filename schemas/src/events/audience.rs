@@ -24,7 +24,7 @@ pub struct ViewerJoined {
     pub session_id: SessionId,
     /// Who.
     pub person: PersonId,
-    /// Who that is, sealed (field `viewer`).
+    /// Who that is, sealed (field `identity`).
     pub identity: Sealed,
     /// On which device; none is a device too.
     pub device: Option<DeviceId>,

@@ -22,7 +22,7 @@ pub struct MessagePosted {
     pub message_id: MessageId,
     /// Who wrote it.
     pub author: PersonId,
-    /// Who that is, sealed (field `author`).
+    /// Who that is, sealed (field `identity`).
     pub identity: Sealed,
     /// What they wrote, sealed (field `text`): 1–500 code points.
     pub text: Sealed,

@@ -29,7 +29,7 @@ pub struct TipRequested {
     pub payment_id: PaymentId,
     /// Who tips.
     pub person: PersonId,
-    /// Who that is, sealed (field `tipper`).
+    /// Who that is, sealed (field `identity`).
     pub identity: Sealed,
     /// How much; above zero.
     pub amount: Money,
@@ -47,7 +47,7 @@ pub struct TipCaptured {
     pub payment_id: PaymentId,
     /// Who tipped.
     pub person: PersonId,
-    /// Who that is, sealed (field `tipper`); `None` if they were erased meanwhile.
+    /// Who that is, sealed (field `identity`); `None` if they were erased meanwhile.
     pub identity: Option<Sealed>,
     /// How much.
     pub amount: Money,

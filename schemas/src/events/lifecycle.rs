@@ -28,7 +28,7 @@ pub struct ShowCreated {
     pub show_id: ShowId,
     /// Its creator and host.
     pub creator: PersonId,
-    /// Who the creator is, sealed (field `creator`).
+    /// Who the creator is, sealed (field `identity`).
     pub creator_identity: Sealed,
     /// Title and the rest of what is announced.
     pub details: ShowDetails,

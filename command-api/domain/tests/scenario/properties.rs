@@ -42,7 +42,7 @@ fn action(scenario: &Scenario, who: u128, what: u8, arg: u128, n: u128) -> (Call
         19..27 => (viewer, post(arg + n % 5)),
         27..30 => (viewer, react(vec![reaction(n + 1_000_000, who, "FIRE", 1)])),
         30..33 => (viewer, tip(arg, usd("2.50"))),
-        33..36 => (Caller::System, settle(arg, n % 2 == 0)),
+        33..36 => (Caller::System, settle(arg, n.is_multiple_of(2))),
         36 => {
             (host, Action::Revise(Box::new(ReviseShow { chat_enabled: Some(arg > 0), ..Default::default() })))
         }
@@ -63,7 +63,7 @@ fn play(steps: &[Step]) -> Scenario {
             Step::Do { who, what, arg, clock_ms } => {
                 scenario.now_ms += clock_ms;
                 let (caller, action) = action(&scenario, *who, *what, *arg, n);
-                Command { body_hash: BodyHash([n as u8; 16]), ..scenario.command(caller, action) }
+                Command { body_hash: BodyHash(n.to_be_bytes()), ..scenario.command(caller, action) }
             }
         };
         if scenario.show.remembers(command.id).is_none() {
