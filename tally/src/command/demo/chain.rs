@@ -3,7 +3,7 @@
 /// The durable frames of one viewer, over all of the viewer's connections.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Chain {
-    /// The sequence of the first snapshot: the frames after it are due.
+    /// Where the first connection began, as its first snapshot or frame told: the frames after it are due.
     floor: Option<u64>,
     last: Option<u64>,
     frames: u64,
@@ -29,8 +29,11 @@ impl Chain {
         let follows = match (self.last, self.floor) {
             (Some(last), _) => previous == Some(last),
             (None, Some(floor)) => previous.is_none_or(|previous| previous <= floor) && sequence > floor,
-            // the first frame of a show that had none
-            (None, None) => previous.is_none(),
+            // said between the socket's opening and its first snapshot: what came before is not due
+            (None, None) => {
+                self.floor = previous;
+                true
+            }
         };
         self.gaps += u64::from(!follows);
         self.last = Some(sequence);
@@ -56,7 +59,7 @@ impl Chain {
     /// Frames that somebody who saw all of them (`all`, ascending) has between this chain's ends and it has not.
     pub(super) fn missing(&self, all: &[u64]) -> u64 {
         let (Some(from), Some(last)) = (self.floor.or(Some(0)), self.last) else { return 0 };
-        // a chain that began without a snapshot is owed the show's first frame too
+        // a chain that began with the show's first frame is owed that too
         let start = if self.floor.is_some() { all.partition_point(|sequence| *sequence <= from) } else { 0 };
         let end = all.partition_point(|sequence| *sequence <= last);
         (end.saturating_sub(start) as u64).saturating_sub(self.frames - self.repeats)
@@ -92,5 +95,14 @@ mod tests {
         let doubled = chain(5, &[(7, 4), (7, 4), (9, 7)]);
         assert_eq!((doubled.gaps(), doubled.repeats(), doubled.missing(&[4, 7, 9])), (0, 1, 0));
         assert_eq!(chain(5, &[(9, 7)]).gaps(), 1);
+    }
+
+    #[test]
+    fn what_is_said_before_the_first_snapshot_begins_the_chain() {
+        let mut early = Chain::default();
+        early.durable(9, Some(7));
+        early.snapshot(11);
+        early.durable(12, Some(9));
+        assert_eq!((early.gaps(), early.missing(&[2, 4, 7, 9, 12])), (0, 0));
     }
 }
