@@ -18,15 +18,15 @@ use tally_tests::{Api, Cluster, Server};
 /// Seats in the show; more people than that want in.
 const CAP: u32 = 8;
 
-/// The hammering, short enough for every run of the tests. `TALLY_TEST_SECONDS` makes it longer.
+/// The hammering, short enough for every run of the tests. `HAMMER_SECONDS` makes it longer.
 fn duration() -> Duration {
-    let seconds = std::env::var("TALLY_TEST_SECONDS").ok().and_then(|text| text.parse().ok());
+    let seconds = std::env::var("HAMMER_SECONDS").ok().and_then(|text| text.parse().ok());
     Duration::from_secs(seconds.unwrap_or(15))
 }
 
-/// `TALLY_TEST_SEED` repeats a run as far as processes allow.
+/// `HAMMER_SEED` repeats a run as far as processes allow.
 fn seed() -> u64 {
-    let seed = std::env::var("TALLY_TEST_SEED").ok().and_then(|text| text.parse().ok());
+    let seed = std::env::var("HAMMER_SEED").ok().and_then(|text| text.parse().ok());
     seed.unwrap_or_else(|| rand::rng().random())
 }
 
