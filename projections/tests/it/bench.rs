@@ -1,5 +1,7 @@
 //! A database of its own for each test, in one cluster for all, and a log in memory.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock, mpsc};
 use std::time::{Duration, Instant};
@@ -126,6 +128,13 @@ pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
+/// Where the cluster lives: one place for each build directory, which itself may be closed to the server's account.
+fn cluster_dir() -> PathBuf {
+    let mut hasher = DefaultHasher::new();
+    env!("CARGO_TARGET_TMPDIR").hash(&mut hasher);
+    std::env::temp_dir().join(format!("tally-projections-{:016x}", hasher.finish()))
+}
+
 /// The address of the shared cluster. Its directory stays from run to run, its server ends with this process.
 fn cluster() -> &'static str {
     static URL: OnceLock<String> = OnceLock::new();
@@ -135,7 +144,7 @@ fn cluster() -> &'static str {
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Runtime::new().unwrap();
             runtime.block_on(async {
-                let dir = concat!(env!("CARGO_TARGET_TMPDIR"), "/projections-postgres");
+                let dir = cluster_dir();
                 let fast = [("fsync", "off"), ("full_page_writes", "off")];
                 let mut config = PostgresConfig::new(dir);
                 config.settings.extend(fast.map(|(name, value)| (name.to_owned(), value.to_owned())));
