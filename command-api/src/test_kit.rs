@@ -6,7 +6,8 @@ use domain::command::{Action, CreateShow, Entitlements, JoinShow, LeaveShow, Pos
 use domain::{Caller, Command, PlatformRole};
 use schemas::events::{Location, MessageFeatures, ShowDetails, ShowEvent, StreamSettings};
 use schemas::{
-    BodyHash, CommandId, Currency, Envelope, PersonId, Sealed, SessionId, ShowId, TextDigest, Timestamp,
+    AttemptId, BodyHash, CommandId, Currency, Envelope, PersonId, Sealed, SessionId, ShowId, TextDigest,
+    Timestamp,
 };
 use uuid::Uuid;
 
@@ -28,10 +29,16 @@ pub(crate) fn sealed() -> Sealed {
     .unwrap()
 }
 
+fn id_of(n: u128) -> CommandId {
+    CommandId(Uuid::from_u128(n))
+}
+
 /// A command under an id of its own.
 pub(crate) fn command(caller: Caller, id: u128, action: Action) -> Command {
     Command {
-        id: CommandId(Uuid::from_u128(id)),
+        id: id_of(id),
+        // those whose events two nodes make alike, as tips are, and all others
+        attempt: if id.is_multiple_of(2) { AttemptId::only(id_of(id)) } else { AttemptId::fresh() },
         body_hash: BodyHash::default(),
         at: NOW,
         caller,
@@ -94,7 +101,7 @@ pub(crate) fn post(text: u128) -> Action {
 
 pub(crate) fn reaction(who: u128, id: u128) -> Reaction {
     Reaction {
-        command_id: CommandId(Uuid::from_u128(id)),
+        command_id: id_of(id),
         body_hash: BodyHash::default(),
         person: person(who),
         role: PlatformRole::Viewer,

@@ -27,7 +27,7 @@ use platform::clock::Clock;
 use platform::event_log::EventLog;
 use platform::vault::Vault;
 use schemas::events::{DeclineReason, TipRequested};
-use schemas::{CommandId, Envelope, PaymentId, Position, Revision, ShowId, Timestamp, TipId};
+use schemas::{AttemptId, CommandId, Envelope, PaymentId, Position, Revision, ShowId, Timestamp, TipId};
 use secrecy::SecretString;
 use thiserror::Error;
 
@@ -115,7 +115,9 @@ impl Tips {
             let promise = Promise::of_payment(&payment, None);
             return self.drive(promise, Some(payment)).await;
         }
-        let command = Command { action: Action::RequestTip(Box::new(tip)), ..command };
+        // the event is looked for by its id when the show has long forgotten the command
+        let attempt = AttemptId::only(command.id);
+        let command = Command { attempt, action: Action::RequestTip(Box::new(tip)), ..command };
         let read = move |show: &domain::Show| {
             (show.about().map(|about| about.creator), show.ledger().pending(tip_id).copied())
         };

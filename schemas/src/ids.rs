@@ -78,11 +78,44 @@ typed_id!(
     KeyId
 );
 
-impl CommandId {
-    /// The id of the `index`th event that this command causes (UUID version 5 of command and index).
+typed_id!(
+    /// One attempt at a command. A repeat of the command is another attempt, on whichever node; deciding anew
+    /// after a conflict, and appending anew what may or may not be in the log, are the same one.
+    AttemptId
+);
+
+impl AttemptId {
+    /// An attempt that nobody else makes (UUID version 7).
+    #[must_use]
+    pub fn fresh() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    /// The only attempt there ever is at a command whose events must be found by its id: two nodes that run it make
+    /// events with the same ids.
+    #[must_use]
+    pub fn only(command: CommandId) -> Self {
+        Self(command.0)
+    }
+
+    /// Whether another node cannot have made events with these ids.
+    #[must_use]
+    pub fn is_ours_alone(self) -> bool {
+        self.0.get_version_num() == 7
+    }
+
+    /// The id of the `index`th event of this attempt (UUID version 5 of attempt and index).
     #[must_use]
     pub fn event(self, index: u32) -> EventId {
         EventId(Uuid::new_v5(&self.0, format!("event/{index}").as_bytes()))
+    }
+}
+
+impl CommandId {
+    /// The id of the `index`th event of a command with one attempt only: [`AttemptId::only`].
+    #[must_use]
+    pub fn event(self, index: u32) -> EventId {
+        AttemptId::only(self).event(index)
     }
 
     /// The id of a thing that this command creates: the same on every repeat (UUID version 5).

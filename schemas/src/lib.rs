@@ -16,7 +16,7 @@ pub mod upcast;
 pub use catalogue::{Event, EventError};
 pub use envelope::{Actor, BodyHash, Envelope, Metadata, Position, Revision};
 pub use ids::{
-    CommandId, DeviceId, EventId, KeyId, MessageId, PaymentId, PersonId, SessionId, ShowId, TipId,
+    AttemptId, CommandId, DeviceId, EventId, KeyId, MessageId, PaymentId, PersonId, SessionId, ShowId, TipId,
 };
 pub use money::{Currency, Money, MoneyError};
 pub use sealed::{Bytes, Identity, Sealed, TextDigest};

@@ -4,8 +4,8 @@ use schemas::events::{
     DeclineReason, DeviceType, Location, MessageFeatures, Quality, ShowDetails, StreamSettings,
 };
 use schemas::{
-    Actor, BodyHash, CommandId, Currency, DeviceId, MessageId, Money, PaymentId, PersonId, Revision, Sealed,
-    SessionId, ShowId, TextDigest, Timestamp, TipId,
+    Actor, AttemptId, BodyHash, CommandId, Currency, DeviceId, MessageId, Money, PaymentId, PersonId,
+    Revision, Sealed, SessionId, ShowId, TextDigest, Timestamp, TipId,
 };
 
 /// A command: who asks what, when, and under which id. All that a decision needs besides the state.
@@ -13,6 +13,8 @@ use schemas::{
 pub struct Command {
     /// The same on every repeat; ids of what it creates derive from it.
     pub id: CommandId,
+    /// What its events' ids derive from.
+    pub attempt: AttemptId,
     /// Tells another request under the same id.
     pub body_hash: BodyHash,
     /// The node's time. The event's time is never earlier than the event before.

@@ -42,7 +42,7 @@ pub struct Show {
 impl Show {
     /// The shape of the state as snapshots hold it. Raised with every change of a field; a snapshot with
     /// another number is ignored.
-    pub const SNAPSHOT_VERSION: u32 = 1;
+    pub const SNAPSHOT_VERSION: u32 = 2;
 
     /// Which events the command causes here and now. An empty answer: there is nothing to do.
     ///
@@ -79,7 +79,7 @@ impl Show {
         let mut decided = Vec::with_capacity(events.len());
         for (index, event) in (0u32..).zip(events) {
             let envelope = Envelope {
-                event_id: command.id.event(index),
+                event_id: command.attempt.event(index),
                 revision: self.next_revision(),
                 position: None,
                 meta: Metadata {
@@ -128,6 +128,12 @@ impl Show {
     #[must_use]
     pub fn remembers(&self, id: CommandId) -> Option<RememberedCommand> {
         self.memory.get(id)
+    }
+
+    /// How much the state holds, as commands and persons: what a copy or a snapshot of it costs grows with this.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.memory.len() + self.audience.persons_count()
     }
 
     /// Whether this person may react like this now.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use domain::command::{Action, CountReactions};
 use domain::{Caller, Command};
 use platform::http::problem::Chain;
-use schemas::{BodyHash, CommandId, ShowId, streams};
+use schemas::{AttemptId, BodyHash, CommandId, ShowId, streams};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument, Span};
@@ -156,6 +156,7 @@ impl Actor {
         let (reactions, askers) = gathered.into_iter().map(|one| (one.reaction, one.asker)).unzip();
         let command = Command {
             id: CommandId(Uuid::now_v7()),
+            attempt: AttemptId::fresh(),
             body_hash: BodyHash::default(),
             at,
             caller: Caller::System,
@@ -266,7 +267,8 @@ impl Actor {
 
     fn snapshot_if_due(&mut self) {
         let Some(state) = &mut self.state else { return };
-        if state.since_snapshot < self.shared.settings.snapshot_every
+        let weight = state.base.weight();
+        if !snapshot::is_due(state.since_snapshot, weight, self.shared.settings.snapshot_every)
             || self.snapshotting.swap(true, Ordering::AcqRel)
         {
             return;

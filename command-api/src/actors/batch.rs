@@ -39,6 +39,8 @@ pub(super) struct Batch {
     pub(super) encoded: Vec<NewEvent>,
     /// One for each job, in order. May be fewer than the jobs: the rest is for the next batch.
     pub(super) decisions: Vec<Decision>,
+    /// Whether an event has an id that no other node can have made: then an acknowledgement is for this batch.
+    pub(super) is_unmistakable: bool,
 }
 
 impl Batch {
@@ -59,6 +61,7 @@ pub(super) fn decide(jobs: &mut [Job], working: &mut Show, rules: &Rules) -> Res
         events: Vec::with_capacity(jobs.len()),
         encoded: Vec::with_capacity(jobs.len()),
         decisions: Vec::with_capacity(jobs.len()),
+        is_unmistakable: false,
     };
     let mut bytes = 0;
     for job in jobs {
@@ -109,6 +112,7 @@ fn decide_command(
         return Ok(Decision::Nothing);
     }
     let first = batch.events.len();
+    batch.is_unmistakable |= command.attempt.is_ours_alone();
     push(batch, bytes, events)?;
     Ok(Decision::Caused(first..batch.events.len()))
 }
@@ -136,6 +140,7 @@ fn decide_count(
     // a refusal of them all is told below, to each its own
     let events = working.handle(command, rules).unwrap_or_default();
     let first = batch.events.len();
+    batch.is_unmistakable |= !events.is_empty() && command.attempt.is_ours_alone();
     push(batch, bytes, events)?;
     for asker in askers.iter_mut() {
         asker.observe(working);

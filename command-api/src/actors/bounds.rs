@@ -48,5 +48,12 @@ pub(super) const REACTIONS_MAX: usize = 1_000;
 /// must stay a fraction of a second.
 pub(super) const SNAPSHOT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// Commands and persons in a snapshot, at 110 bytes and more each: what is heavier exceeds [`SNAPSHOT_BYTES_MAX`].
+pub(super) const SNAPSHOT_WEIGHT_MAX: usize = SNAPSHOT_BYTES_MAX / 110;
+
+/// How much of a state each event since the last snapshot pays for: with two, a show that is loaded folds at
+/// most half as many events as its state remembers commands.
+pub(super) const WEIGHT_PER_EVENT: u64 = 2;
+
 /// Snapshots that are looked at for a usable one; as many as the stream keeps.
 pub(super) const SNAPSHOTS_KEPT: usize = 3;

@@ -2,8 +2,7 @@
 
 use platform::event_log::{AppendError, Appended, Cause, EventLog, Expected, NewEvent, StoredEvent};
 use platform::http::problem::Chain;
-use schemas::events::ShowEvent;
-use schemas::{Envelope, Position, Revision};
+use schemas::{Position, Revision};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::batch::Batch;
@@ -21,9 +20,6 @@ pub(super) enum Settled {
     Unknown,
 }
 
-/// The version of ids that no key determines.
-const FRESH_ID_VERSION: usize = 7;
-
 /// What a look at the stream says of an append of unknown outcome.
 enum Look {
     Ours(Position),
@@ -34,8 +30,8 @@ enum Look {
 
 /// Appends a batch after `last`. An append of unknown outcome is settled only when a read shows that the
 /// expected revision is overtaken, by our ids or by others'. Until then the identical batch (same ids, same
-/// revision) is appended again: the log writes it at most once. A batch of keyed commands only is looked at
-/// even when it was acknowledged, since the acknowledged events may be those of the same commands elsewhere.
+/// revision) is appended again: the log writes it at most once. A batch of which every event could be
+/// another node's too (tips) is looked at even when it was acknowledged.
 pub(super) async fn append(
     log: &dyn EventLog,
     stream: &str,
@@ -48,13 +44,12 @@ pub(super) async fn append(
     let mut pause = SETTLE_PAUSE_MIN;
     let mut unsettled = false;
     let ours = std::mem::take(&mut batch.encoded);
-    let is_unmistakable = batch.events.iter().any(is_fresh);
     let mut next = Some(ours.clone());
     for _ in 0..SETTLE_TRIES_MAX {
         if let Some(events) = next.take() {
             match call(log, stream, expected, events).await {
-                Ok(appended) if is_unmistakable => return Settled::Durable(appended.position),
-                // it may be the same keyed command by way of another node that was acknowledged
+                Ok(appended) if batch.is_unmistakable => return Settled::Durable(appended.position),
+                // it may be the same command by way of another node that was acknowledged
                 Ok(_) => unsettled = true,
                 // only a first try may be believed: a later one may meet what an earlier one wrote
                 Err(AppendError::WrongExpected { .. }) if !unsettled => return Settled::Overtaken,
@@ -93,9 +88,9 @@ async fn call(
     }
 }
 
-/// Reads what stands where the batch should. Ids alone do not tell whose it is: the same keyed command that
-/// was sent to two nodes gives the same ids, but not the same event (time, request and seal differ), and for
-/// the log the later append is a repeat of the earlier one. Only the content says which of them is in the log.
+/// Reads what stands where the batch should. Ids alone do not tell whose it is: the same tip that was sent to
+/// two nodes gives the same ids, but not the same event (time, request and seal differ), and for the log the
+/// later append is a repeat of the earlier one. Only the content says which of them is in the log.
 async fn look(log: &dyn EventLog, stream: &str, from: Revision, ours: &[NewEvent]) -> Look {
     let Ok(Ok(found)) = timeout(LOG_CALL_MAX, log.read_stream(stream, from, ours.len())).await else {
         return Look::Unreadable;
@@ -110,10 +105,4 @@ async fn look(log: &dyn EventLog, stream: &str, from: Revision, ours: &[NewEvent
 
 fn is_same(there: &StoredEvent, ours: &NewEvent) -> bool {
     there.id == ours.id && there.data == ours.data && there.metadata == ours.metadata
-}
-
-/// Whether nobody else can have made this event: its command has a fresh id (UUID version 7), not one that
-/// derives from a key.
-fn is_fresh(event: &Envelope<ShowEvent>) -> bool {
-    event.meta.causation.0.get_version_num() == FRESH_ID_VERSION
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::bounds::{SNAPSHOT_BYTES_MAX, SNAPSHOTS_KEPT};
+use super::bounds::{SNAPSHOT_BYTES_MAX, SNAPSHOT_WEIGHT_MAX, SNAPSHOTS_KEPT, WEIGHT_PER_EVENT};
 use super::load::{LoadError, in_time};
 
 /// The stored name of a snapshot.
@@ -41,6 +41,12 @@ struct Reading<'a> {
     position: Position,
     #[serde(borrow)]
     show: &'a RawValue,
+}
+
+/// Whether it is time for another one. A snapshot costs as much as the state is large, so a large state is written
+/// less often: for each event the cost is the same. What would be too large to be written is not even tried.
+pub(super) fn is_due(since_last: u64, weight: usize, every: u64) -> bool {
+    weight <= SNAPSHOT_WEIGHT_MAX && since_last >= every.max(weight as u64 / WEIGHT_PER_EVENT)
 }
 
 /// The newest usable snapshot of a show.

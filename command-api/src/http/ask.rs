@@ -10,7 +10,7 @@ use platform::http::context::RequestContext;
 use platform::http::idempotency::{CommandKey, RequiredCommandKey};
 use platform::http::json::BodyDigest;
 use platform::http::problem::Problem;
-use schemas::{BodyHash, CommandId, PersonId, ShowId, Timestamp};
+use schemas::{AttemptId, BodyHash, CommandId, PersonId, ShowId, Timestamp};
 
 use super::problems::no_such_stream;
 use crate::state::AppState;
@@ -20,6 +20,7 @@ pub(super) struct Ask {
     pub(super) caller: Arc<TokenCaller>,
     pub(super) person: PersonId,
     pub(super) id: CommandId,
+    pub(super) attempt: AttemptId,
     pub(super) at: Timestamp,
     context: RequestContext,
 }
@@ -46,6 +47,7 @@ impl Ask {
     pub(super) fn command(&self, body: &BodyDigest, action: Action) -> Command {
         Command {
             id: self.id,
+            attempt: self.attempt,
             body_hash: BodyHash(body.short()),
             at: self.at,
             caller: Caller::Person { person: self.person, role: self.role() },
@@ -62,7 +64,14 @@ impl Ask {
             Ok(context) => context,
             Err(never) => match never {},
         };
-        Ok(Self { caller, person, id: CommandId(key.id), at: state.clock.now(), context })
+        Ok(Self {
+            caller,
+            person,
+            id: CommandId(key.id),
+            attempt: AttemptId::fresh(),
+            at: state.clock.now(),
+            context,
+        })
     }
 }
 

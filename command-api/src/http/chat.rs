@@ -116,7 +116,7 @@ async fn post(
     sent: &SendMessage,
     text: &str,
 ) -> Result<PostMessage, Problem> {
-    let event = ask.id.event(0);
+    let event = ask.attempt.event(0);
     let digest = app.sealing.pseudonyms.digest(show, ask.person, &features::normalised(text));
     Ok(PostMessage {
         reply_to: sent.reply_to.as_deref().map(validate::message_id).transpose()?,

@@ -113,7 +113,7 @@ async fn action(app: &App, ask: &Ask, show: ShowId, body: &CreateStream) -> Resu
     };
     let ticket_price = body.ticket_price.map(|price| validate::price(price, currency)).transpose()?;
     let settings = settings(body.settings.as_ref())?;
-    let identity = app.sealing.identity(ask.person, &ask.caller, ask.id.event(0)).await?;
+    let identity = app.sealing.identity(ask.person, &ask.caller, ask.attempt.event(0)).await?;
     Ok(Action::Create(Box::new(CreateShow {
         show_id: show,
         identity,

@@ -156,7 +156,7 @@ async fn join(app: &App, ask: &Ask, from: &RequestFacts, body: JoinStream) -> Re
     });
     let location = body.location.as_ref().map(location).transpose()?.unwrap_or_else(|| from.location.clone());
     Ok(JoinShow {
-        identity: app.sealing.identity(ask.person, &ask.caller, ask.id.event(0)).await?,
+        identity: app.sealing.identity(ask.person, &ask.caller, ask.attempt.event(0)).await?,
         device: device_id.map(|id| app.sealing.pseudonyms.device(ask.person, &id)),
         device_type: sent_type.or(from.device_type),
         location,

@@ -5,7 +5,7 @@ use domain::{Action, Caller, Command};
 use futures::StreamExt;
 use platform::event_log::{Cause, LogItem, LogItems, Prefixes};
 use platform::postgres::AdvisoryLock;
-use schemas::{BodyHash, CommandId, PersonId, Position, SessionId, ShowId, Timestamp, streams};
+use schemas::{AttemptId, BodyHash, CommandId, PersonId, Position, SessionId, ShowId, Timestamp, streams};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -167,6 +167,7 @@ impl Sweeper {
         let command = Command {
             // the same silence is the same command, on whichever node
             id: CommandId(Uuid::new_v5(&session.session_id, last_seen.to_string().as_bytes())),
+            attempt: AttemptId::fresh(),
             body_hash: BodyHash::default(),
             at: self.deps.clock.now(),
             caller: Caller::System,

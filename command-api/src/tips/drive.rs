@@ -6,7 +6,7 @@ use domain::command::{Action, SettleTip, TipOutcome as Settlement};
 use domain::{Caller, Command};
 use platform::http::problem::Chain;
 use schemas::events::{DeclineReason, LedgerEvent, ShowEvent};
-use schemas::{BodyHash, Envelope, Position, Revision, Timestamp};
+use schemas::{AttemptId, BodyHash, Envelope, Position, Revision, Timestamp};
 use secrecy::SecretString;
 
 use super::payment::{Ending, Payment};
@@ -171,6 +171,8 @@ impl Tips {
         };
         let command = Command {
             id: promise.settle_id(),
+            // the event is looked for by its id when the show has long forgotten the command
+            attempt: AttemptId::only(promise.settle_id()),
             body_hash: BodyHash::default(),
             at: self.clock.now(),
             caller: Caller::System,

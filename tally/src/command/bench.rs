@@ -131,10 +131,19 @@ impl Bench {
 impl Run<'_> {
     /// The whole product, with stores of its own.
     async fn tally(&self, name: &str) -> anyhow::Result<Server> {
+        self.start(name, "up").await
+    }
+
+    /// The write side alone, with a node and a vault of its own.
+    async fn write_side(&self, name: &str) -> anyhow::Result<Server> {
+        self.start(name, "command-api").await
+    }
+
+    async fn start(&self, name: &str, service: &str) -> anyhow::Result<Server> {
         self.say(&format!("starting {name}"));
         Server::start(Start {
             name,
-            arguments: &["up"],
+            arguments: &[service],
             environment: self.people.environment(),
             dir: self.dir,
             ready_path: Some("/health/ready"),

@@ -136,6 +136,11 @@ fn departures(
 }
 
 impl Audience {
+    /// Everybody who ever entered.
+    pub(crate) fn persons_count(&self) -> usize {
+        self.persons.len()
+    }
+
     /// The counts now.
     #[must_use]
     pub fn counts(&self) -> AudienceCounts {

@@ -75,6 +75,7 @@ impl Scenario {
         self.next_command += 1;
         Command {
             id: CommandId(Uuid::from_u128(self.next_command)),
+            attempt: AttemptId(Uuid::from_u128(self.next_command)),
             body_hash: BodyHash::default(),
             at: Timestamp::from_millis(self.now_ms),
             caller,

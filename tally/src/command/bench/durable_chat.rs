@@ -1,7 +1,6 @@
 //! Durable chat: messages that are authorised, limited, deduplicated and flushed to disk before they are answered,
-//! beside the same edge with a handler that keeps nothing.
-
-use std::time::Duration;
+//! beside the same edge with a handler that keeps nothing. Once with the write side alone, and once with everything
+//! live: projections, and a thousand viewers of another show where people talk.
 
 use super::Run;
 use super::child::{Server, Start};
@@ -9,6 +8,7 @@ use super::figure::Figure;
 use super::http::ChatRequest;
 use super::load::{self, Load};
 use super::machine::until_quiet;
+use super::room::{self, SOCKETS, Source};
 
 /// Connections that are kept busy.
 const CONNECTIONS: [usize; 2] = [64, 256];
@@ -21,8 +21,44 @@ const PERSONS: usize = 2_048;
 
 const WORDS: &str = "great stream, greetings from the other side of the world";
 
+/// Messages a second in the show that is watched.
+const WATCHED_PER_SECOND: u32 = 50;
+
+/// The servers that are compared, and their shows.
+struct Servers {
+    stateless: Server,
+    writing: Server,
+    live: Server,
+    /// Of the writing server and of the live one: the same number.
+    shows: [Vec<String>; 2],
+}
+
 /// Measures with 64 and 256 connections.
 pub(super) async fn measure(run: &Run<'_>) -> anyhow::Result<Vec<Figure>> {
+    let servers = start(run).await?;
+    let baseline_is = "the same edge with a handler that keeps nothing";
+    let figure = |name, connections| Figure::new(format!("{name}/{connections}"), "commands/s", baseline_is);
+    let mut writing = CONNECTIONS.map(|connections| figure("durable-chat", connections));
+    let mut live = CONNECTIONS.map(|connections| figure("durable-chat-live", connections));
+    for round in 0..run.rounds {
+        for (at, connections) in CONNECTIONS.into_iter().enumerate() {
+            let without = plain(run, &servers.stateless, &servers.shows[0], connections).await?;
+            let with = plain(run, &servers.writing, &servers.shows[0], connections).await?;
+            until_quiet(servers.writing.process).await;
+            note(run, round, &mut writing[at], &without, &with);
+            let with = watched(run, &servers.live, &servers.shows[1], connections).await?;
+            let catch_up = until_quiet(servers.live.process).await;
+            note(run, round, &mut live[at], &without, &with);
+            live[at].note("read models quiet again after s", catch_up.as_secs_f64());
+        }
+    }
+    for server in [servers.stateless, servers.writing, servers.live] {
+        server.stop().await?;
+    }
+    Ok(writing.into_iter().chain(live).collect())
+}
+
+async fn start(run: &Run<'_>) -> anyhow::Result<Servers> {
     let stateless = Server::start(Start {
         name: "stateless",
         arguments: &["bench", "--serve-stateless"],
@@ -31,51 +67,45 @@ pub(super) async fn measure(run: &Run<'_>) -> anyhow::Result<Vec<Figure>> {
         ready_path: None,
     })
     .await?;
-    let durable = run.tally("durable").await?;
-    let mut shows = Vec::with_capacity(SHOWS);
-    for _ in 0..SHOWS {
-        shows.push(run.people.show(durable.address).await?);
-    }
-    let mut figures: Vec<Figure> = CONNECTIONS
-        .map(|connections| {
-            let name = format!("durable-chat/{connections}");
-            Figure::new(name, "commands/s", "the same edge with a handler that keeps nothing")
-        })
-        .into();
-    for server in [&stateless, &durable] {
-        load::introduce(server.address, requests(run, &shows, CONNECTIONS[0])?).await?;
-    }
-    until_quiet(durable.process).await;
-    for round in 0..run.rounds {
-        for (figure, connections) in figures.iter_mut().zip(CONNECTIONS) {
-            let (without, with) = both(run, &stateless, &durable, &shows, connections).await?;
-            let catch_up = until_quiet(durable.process).await;
-            note(figure, &without, &with, catch_up);
-            run.say(&format!(
-                "{} round {}: {:.0}/s beside {:.0}/s",
-                figure.name,
-                round + 1,
-                with.per_second,
-                without.per_second
-            ));
+    let writing = run.write_side("durable").await?;
+    let live = run.tally("durable-live").await?;
+    let mut shows = [Vec::new(), Vec::new()];
+    for (server, shows) in [&writing, &live].into_iter().zip(&mut shows) {
+        for _ in 0..SHOWS {
+            shows.push(run.people.show(server.address).await?);
         }
+        load::introduce(server.address, requests(run, shows, CONNECTIONS[0])?).await?;
     }
-    durable.stop().await?;
-    stateless.stop().await?;
-    Ok(figures)
+    load::introduce(stateless.address, requests(run, &shows[0], CONNECTIONS[0])?).await?;
+    for server in [&writing, &live] {
+        until_quiet(server.process).await;
+    }
+    Ok(Servers { stateless, writing, live, shows })
 }
 
-async fn both(
+async fn plain(run: &Run<'_>, server: &Server, shows: &[String], connections: usize) -> anyhow::Result<Load> {
+    load::run(server.address, server.process, requests(run, shows, connections)?, run.length).await
+}
+
+/// The same while a thousand viewers watch another show.
+async fn watched(
     run: &Run<'_>,
-    stateless: &Server,
-    durable: &Server,
+    server: &Server,
     shows: &[String],
     connections: usize,
-) -> anyhow::Result<(Load, Load)> {
+) -> anyhow::Result<Load> {
     let requests = requests(run, shows, connections)?;
-    let without = load::run(stateless.address, stateless.process, requests.clone(), run.length).await?;
-    let with = load::run(durable.address, durable.process, requests, run.length).await?;
-    Ok((without, with))
+    let stage = run.stage(server, SOCKETS).await?;
+    let (address, process, length) = (server.address, server.process, run.length);
+    load::on_one_thread(move || async move {
+        let audience = room::real_audience(&stage).await?;
+        let mut source = Source::real(&stage).await?;
+        let watching = room::traffic(Some(&mut source), Some(&audience), process, WATCHED_PER_SECOND, length);
+        let (load, watched) = tokio::join!(load::generate(address, process, requests, length), watching);
+        watched?;
+        load
+    })
+    .await
 }
 
 /// Each connection has its own persons and one show.
@@ -92,7 +122,7 @@ fn requests(run: &Run<'_>, shows: &[String], connections: usize) -> anyhow::Resu
     (0..connections).map(of_connection).collect()
 }
 
-fn note(figure: &mut Figure, without: &Load, with: &Load, catch_up: Duration) {
+fn note(run: &Run<'_>, round: u32, figure: &mut Figure, without: &Load, with: &Load) {
     figure.round(with.per_second, without.per_second);
     figure.note("p50 ms", with.latency.quantile_ms(0.50));
     figure.note("p99 ms", with.latency.quantile_ms(0.99));
@@ -100,5 +130,6 @@ fn note(figure: &mut Figure, without: &Load, with: &Load, catch_up: Duration) {
     figure.note("baseline p99 ms", without.latency.quantile_ms(0.99));
     figure.note("server CPU us a command", with.server_micros);
     figure.note("baseline server CPU us a command", without.server_micros);
-    figure.note("read models quiet again after s", catch_up.as_secs_f64());
+    let (round, per_second, beside) = (round + 1, with.per_second, without.per_second);
+    run.say(&format!("{} round {round}: {per_second:.0}/s beside {beside:.0}/s", figure.name));
 }

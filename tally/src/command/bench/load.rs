@@ -55,7 +55,8 @@ pub(super) async fn run(
     on_one_thread(move || generate(server, process, requests, length)).await
 }
 
-async fn generate(
+/// The same on the caller's thread, which must be a local set's.
+pub(super) async fn generate(
     server: SocketAddr,
     process: u32,
     requests: Vec<Vec<ChatRequest>>,
