@@ -12,6 +12,7 @@ mod batch;
 mod bounds;
 mod job;
 mod load;
+mod pace;
 mod recall;
 mod settle;
 mod snapshot;
@@ -35,6 +36,7 @@ use tokio_util::task::TaskTracker;
 
 use actor::Actor;
 use job::{Ask, Job, Task, Waiter};
+use pace::{Entrance, Pace};
 
 /// How actors run. The defaults are those of the configuration's section `shows`.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +59,7 @@ impl Default for ActorSettings {
             queue_length: 1_024,
             batch_max: 256,
             idle: Duration::from_secs(300),
-            snapshot_every: 2_000,
+            snapshot_every: 5_000,
             reaction_window: Duration::from_secs(1),
         }
     }
@@ -68,7 +70,7 @@ struct Shared {
     log: Arc<dyn EventLog>,
     rules: Rules,
     settings: ActorSettings,
-    actors: DashMap<ShowId, mpsc::Sender<Job>>,
+    actors: DashMap<ShowId, Entrance>,
     /// Reads for repeats run beside the actors, this many at a time.
     recalls: Semaphore,
     tasks: TaskTracker,
@@ -195,8 +197,12 @@ impl Shows {
             if self.shared.stopping.is_cancelled() {
                 return Err(CommandError::ShuttingDown);
             }
-            let queue = self.queue(show)?;
-            match queue.try_send(job) {
+            let entrance = self.entrance(show)?;
+            if entrance.is_closed_for_now() {
+                metrics::counter!("tally_commands_overloaded_total").increment(1);
+                return Err(CommandError::Overloaded);
+            }
+            match entrance.queue.try_send(job) {
                 Ok(()) => return Ok(()),
                 Err(mpsc::error::TrySendError::Full(_)) => {
                     metrics::counter!("tally_commands_overloaded_total").increment(1);
@@ -204,7 +210,7 @@ impl Shows {
                 }
                 Err(mpsc::error::TrySendError::Closed(returned)) => {
                     // that actor just left: the next one is another
-                    self.shared.forget(show, &queue);
+                    self.shared.forget(show, &entrance.queue);
                     job = returned;
                 }
             }
@@ -212,30 +218,31 @@ impl Shows {
         Err(CommandError::Overloaded)
     }
 
-    /// The queue of the show's actor, which is started if there is none.
-    fn queue(&self, show: ShowId) -> Result<mpsc::Sender<Job>, CommandError> {
-        if let Some(queue) = self.shared.actors.get(&show) {
-            return Ok(queue.clone());
+    /// The way to the show's actor, which is started if there is none.
+    fn entrance(&self, show: ShowId) -> Result<Entrance, CommandError> {
+        if let Some(entrance) = self.shared.actors.get(&show) {
+            return Ok(entrance.clone());
         }
         if self.shared.actors.len() >= bounds::ACTORS_MAX {
             metrics::counter!("tally_commands_overloaded_total").increment(1);
             return Err(CommandError::Overloaded);
         }
-        let queue = self.shared.actors.entry(show).or_insert_with(|| {
-            let (sender, receiver) = mpsc::channel(self.shared.settings.queue_length.max(1));
-            let actor = Actor::new(show, Arc::clone(&self.shared), sender.downgrade(), receiver);
+        let entrance = self.shared.actors.entry(show).or_insert_with(|| {
+            let (queue, receiver) = mpsc::channel(self.shared.settings.queue_length.max(1));
+            let pace = Pace::default();
+            let actor = Actor::new(show, Arc::clone(&self.shared), queue.downgrade(), receiver, pace.clone());
             self.shared.tasks.spawn(actor.run());
             metrics::gauge!("tally_active_shows").increment(1.0);
-            sender
+            Entrance { queue, pace }
         });
-        Ok(queue.clone())
+        Ok(entrance.clone())
     }
 }
 
 impl Shared {
     /// Takes an actor out of the directory, unless another one took its place already.
     fn forget(&self, show: ShowId, queue: &mpsc::Sender<Job>) {
-        if self.actors.remove_if(&show, |_, known| known.same_channel(queue)).is_some() {
+        if self.actors.remove_if(&show, |_, known| known.queue.same_channel(queue)).is_some() {
             metrics::gauge!("tally_active_shows").decrement(1.0);
         }
     }

@@ -11,6 +11,12 @@ const KEYCAP: char = '\u{20E3}';
 /// Asks for the coloured form of what is else a plain symbol, as in ❤️.
 const EMOJI_PRESENTATION: char = '\u{FE0F}';
 
+/// The last letter of the Latin blocks that languages are commonly written in.
+const LATIN_LAST: char = '\u{024F}';
+
+/// Fewer letters than this are never told reliably among the dozens of languages in Latin script.
+const LATIN_LETTERS_MIN: usize = 28;
+
 /// Code points that are emoji by themselves: pictographs, symbols that are shown so by default, flags' letters.
 const EMOJI: [(char, char); 9] = [
     ('\u{231A}', '\u{231B}'),
@@ -56,8 +62,18 @@ fn is_link(token: &str) -> bool {
     ["http://", "https://", "www."].iter().any(|start| token.len() > start.len() && token.starts_with(start))
 }
 
-/// ISO 639-3, only where it is reliable: a wrong language is worse than none.
+/// ISO 639-3, only where it is reliable: a wrong language is worse than none. Not even tried where it cannot be:
+/// to compare a text with every language of its script costs more than all else that a message needs.
 fn language(text: &str) -> Option<String> {
+    let letters = text.chars().filter(|character| character.is_alphabetic());
+    let (mut count, mut all_latin) = (0, true);
+    for letter in letters {
+        count += 1;
+        all_latin &= letter <= LATIN_LAST;
+    }
+    if count == 0 || (all_latin && count < LATIN_LETTERS_MIN) {
+        return None;
+    }
     let found = whatlang::detect(text)?;
     found.is_reliable().then(|| found.lang().code().to_owned())
 }
@@ -83,6 +99,8 @@ mod tests {
     #[test]
     fn a_language_is_told_only_where_it_is_reliable() {
         assert_eq!(of("ok").language, None);
+        assert_eq!(of("12 :) !!").language, None);
+        assert_eq!(of("今日のライブ最高でした").language.as_deref(), Some("jpn"));
         let german = "Das ist wirklich eine sehr schöne Sendung, vielen Dank an alle Beteiligten dafür";
         assert_eq!(of(german).language.as_deref(), Some("deu"));
     }

@@ -48,6 +48,9 @@ impl Services {
     /// Everything.
     pub(crate) const ALL: Self =
         Self { name: "tally", command_api: true, query_api: true, projections: true };
+    /// The write side with stores of its own, to be measured.
+    pub(crate) const WRITE_SIDE: Self =
+        Self { name: "tally", command_api: true, query_api: false, projections: false };
     /// The write side.
     pub(crate) const COMMAND_API: Self =
         Self { name: "command-api", command_api: true, query_api: false, projections: false };

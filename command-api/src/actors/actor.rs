@@ -17,6 +17,7 @@ use super::batch::{Batch, decide};
 use super::bounds::{DECISIONS_MAX, REACTIONS_MAX};
 use super::job::{CommandError, Gathered, Job, Task};
 use super::load::{LoadError, Loaded, catch_up, load};
+use super::pace::Pace;
 use super::settle::{Settled, append};
 use super::{Shared, answer, snapshot};
 
@@ -28,6 +29,7 @@ pub(super) struct Actor {
     /// To find itself in the directory; weak, so that a forgotten actor's queue ends.
     own_queue: mpsc::WeakSender<Job>,
     queue: mpsc::Receiver<Job>,
+    pace: Pace,
     /// Jobs that the last batch had no room for.
     carried: VecDeque<Job>,
     /// Reactions that wait to be counted.
@@ -53,6 +55,7 @@ impl Actor {
         shared: Arc<Shared>,
         own_queue: mpsc::WeakSender<Job>,
         queue: mpsc::Receiver<Job>,
+        pace: Pace,
     ) -> Self {
         Self {
             show,
@@ -60,6 +63,7 @@ impl Actor {
             shared,
             own_queue,
             queue,
+            pace,
             carried: VecDeque::new(),
             gathered: Vec::new(),
             count_at: None,
@@ -90,7 +94,9 @@ impl Actor {
             self.fill(&mut jobs);
             self.add_count(&mut jobs, leaving || self.shared.stopping.is_cancelled());
             if !jobs.is_empty() {
+                self.pace.begin();
                 self.work(jobs).await;
+                self.pace.end();
                 self.snapshot_if_due();
             }
             if !leaving && self.shared.stopping.is_cancelled() {

@@ -8,6 +8,13 @@ pub const RETRY_AFTER_SECONDS: u64 = 1;
 /// Shows in memory at one time: tens of kilobytes each when busy, so some gigabytes at the very most.
 pub(super) const ACTORS_MAX: usize = 100_000;
 
+/// An append that takes longer than this is no busy moment: the log is slow or away, and commands that queue behind
+/// it would be answered late.
+pub(super) const STALL: Duration = Duration::from_secs(2);
+
+/// Commands that may wait for a show while it is stalled.
+pub(super) const WAITING_WHILE_STALLED_MAX: usize = 16;
+
 /// How often a command is handed to another actor because the one that it met just left. Actors stay for
 /// minutes, so twice in a row is already chance.
 pub(super) const SEND_TRIES: usize = 8;
@@ -48,8 +55,11 @@ pub(super) const REACTIONS_MAX: usize = 1_000;
 /// must stay a fraction of a second.
 pub(super) const SNAPSHOT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Commands and persons in a snapshot, at 110 bytes and more each: what is heavier exceeds [`SNAPSHOT_BYTES_MAX`].
-pub(super) const SNAPSHOT_WEIGHT_MAX: usize = SNAPSHOT_BYTES_MAX / 110;
+/// Bytes of a command in a snapshot, about; persons take less, or more while they watch.
+pub(super) const WEIGHT_BYTES: usize = 180;
+
+/// Commands and persons in a snapshot: what is heavier exceeds [`SNAPSHOT_BYTES_MAX`].
+pub(super) const SNAPSHOT_WEIGHT_MAX: usize = SNAPSHOT_BYTES_MAX / WEIGHT_BYTES;
 
 /// How much of a state each event since the last snapshot pays for: with two, a show that is loaded folds at
 /// most half as many events as its state remembers commands.

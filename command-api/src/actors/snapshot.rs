@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::bounds::{SNAPSHOT_BYTES_MAX, SNAPSHOT_WEIGHT_MAX, SNAPSHOTS_KEPT, WEIGHT_PER_EVENT};
+use super::bounds::{
+    SNAPSHOT_BYTES_MAX, SNAPSHOT_WEIGHT_MAX, SNAPSHOTS_KEPT, WEIGHT_BYTES, WEIGHT_PER_EVENT,
+};
 use super::load::{LoadError, in_time};
 
 /// The stored name of a snapshot.
@@ -84,7 +86,13 @@ pub(super) async fn write(
 ) {
     let Some((revision, _)) = show.last() else { return };
     let encoding = tokio::task::spawn_blocking(move || {
-        serde_json::to_vec(&Writing { version: Show::SNAPSHOT_VERSION, revision, position, show: &show })
+        // made large at once: growing step by step would touch several times as much memory
+        let mut data = Vec::with_capacity((show.weight() + 1) * WEIGHT_BYTES);
+        serde_json::to_writer(
+            &mut data,
+            &Writing { version: Show::SNAPSHOT_VERSION, revision, position, show: &show },
+        )
+        .map(|()| data)
     });
     let data = match encoding.await {
         Ok(Ok(data)) if data.len() <= SNAPSHOT_BYTES_MAX => data,

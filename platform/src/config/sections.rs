@@ -247,7 +247,7 @@ section! {
         /// MaxMind city or country database (.mmdb) that tells where viewers are; empty: nowhere is known.
         geo_database: String = "",
         /// Events between two snapshots of a show.
-        snapshot_every: u64 = "2000" in 10..=1_000_000,
+        snapshot_every: u64 = "5000" in 10..=1_000_000,
         /// A show that nobody talks to leaves memory after this time.
         actor_idle_seconds: u64 = "300" in 5..=86_400,
         /// Commands that wait for one show; further ones get 503.

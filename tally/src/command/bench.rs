@@ -25,6 +25,7 @@ use self::child::{Server, Start, TemporaryDir};
 use self::figure::Figure;
 use self::people::People;
 use self::room::Stage;
+use crate::services::Services;
 
 /// Measurements. Each starts servers of its own, in a directory of its own; a running server is left alone.
 #[derive(Args)]
@@ -47,6 +48,9 @@ pub(crate) struct Bench {
     /// Be the stateless server.
     #[arg(long, hide = true)]
     serve_stateless: bool,
+    /// Be the write side, with stores of its own.
+    #[arg(long, hide = true)]
+    serve_write_side: bool,
     /// Be the bare fan-out loop.
     #[arg(long, hide = true)]
     serve_bare: bool,
@@ -75,6 +79,9 @@ impl Bench {
     pub(crate) async fn run(&self, config: &Config) -> anyhow::Result<()> {
         if self.serve_stateless {
             return stateless::run(config).await;
+        }
+        if self.serve_write_side {
+            return crate::services::run(config, Services::WRITE_SIDE).await;
         }
         if self.serve_bare {
             return fan_out::serve_bare(config).await;
@@ -131,19 +138,19 @@ impl Bench {
 impl Run<'_> {
     /// The whole product, with stores of its own.
     async fn tally(&self, name: &str) -> anyhow::Result<Server> {
-        self.start(name, "up").await
+        self.start(name, &["up"]).await
     }
 
     /// The write side alone, with a node and a vault of its own.
     async fn write_side(&self, name: &str) -> anyhow::Result<Server> {
-        self.start(name, "command-api").await
+        self.start(name, &["bench", "--serve-write-side"]).await
     }
 
-    async fn start(&self, name: &str, service: &str) -> anyhow::Result<Server> {
+    async fn start(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Server> {
         self.say(&format!("starting {name}"));
         Server::start(Start {
             name,
-            arguments: &[service],
+            arguments,
             environment: self.people.environment(),
             dir: self.dir,
             ready_path: Some("/health/ready"),

@@ -30,6 +30,30 @@ async fn what_gathers_during_an_append_goes_in_one_append() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_would_only_wait_for_a_log_that_is_away_is_refused_at_once() {
+    let (log, node) = live().await;
+    let held = log.faults().hold_appends();
+    let send = |id| {
+        let node = node.clone();
+        tokio::spawn(async move { run(&node, by(id, id, post(id))).await })
+    };
+    let mut taken = vec![send(10)];
+    soon().await;
+    taken.extend((11..29).map(send));
+    soon().await;
+    assert!(taken.iter().all(|one| !one.is_finished()), "a moment's wait is no reason to refuse");
+    tokio::time::advance(Duration::from_secs(2)).await;
+    let refused = run(&node, by(40, 40, post(40))).await;
+    assert_eq!(refused.unwrap_err(), CommandError::Overloaded);
+    assert_eq!(times_in_log(&log, 40), 0);
+    drop(held);
+    for one in taken {
+        one.await.unwrap().unwrap();
+    }
+    run(&node, by(41, 41, post(41))).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_full_queue_refuses_and_loses_nothing_that_it_took() {
     let log = MemoryLog::new(1);
     let node = node_with(&log, ActorSettings { queue_length: 4, ..ActorSettings::default() });

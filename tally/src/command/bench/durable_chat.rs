@@ -16,10 +16,22 @@ const CONNECTIONS: [usize; 2] = [64, 256];
 /// Shows that the messages go to: each decides alone, all flush together.
 const SHOWS: usize = 8;
 
-/// Persons who write: enough that none of them writes faster than a person might in all shows together.
-const PERSONS: usize = 2_048;
+/// Persons who write: enough that none of them writes much faster than a person might.
+const PERSONS: usize = 16_384;
 
-const WORDS: &str = "great stream, greetings from the other side of the world";
+/// What people write, short as they write it: three to fifty characters, before what makes each text another.
+const WORDS: [&str; 10] = [
+    "lol",
+    "hello from Berlin",
+    "what song is this one?",
+    "YES",
+    "this is so good",
+    "great stream, greetings from the other side of the world",
+    "again please!",
+    "who is that on the drums",
+    "wow",
+    "I have been waiting for this one all evening",
+];
 
 /// Messages a second in the show that is watched.
 const WATCHED_PER_SECOND: u32 = 50;
@@ -115,7 +127,7 @@ fn requests(run: &Run<'_>, shows: &[String], connections: usize) -> anyhow::Resu
             .step_by(connections)
             .map(|person| {
                 let token = run.people.viewer(person)?;
-                Ok(ChatRequest::new(&shows[connection % shows.len()], &token, WORDS))
+                Ok(ChatRequest::new(&shows[connection % shows.len()], &token, WORDS[person % WORDS.len()]))
             })
             .collect()
     };
