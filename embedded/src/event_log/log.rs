@@ -75,7 +75,7 @@ impl Log {
         self.seed
     }
 
-    /// Position after the last durable and indexed frame.
+    /// Position after the last durable frame.
     pub(crate) fn committed(&self) -> u64 {
         self.committed.load(Ordering::Acquire)
     }

@@ -13,7 +13,8 @@ use tracing::{info, warn};
 use super::appender::Appender;
 use super::config::StoreConfig;
 use super::directory::{
-    CleanMark, Lock, distrust_index, index_directory, open_format, remove_distrusted_index, remove_index,
+    CleanMark, DurableMark, Lock, distrust_index, index_directory, open_format, remove_distrusted_index,
+    remove_index,
 };
 use super::disk::{Disk, SystemDisk};
 use super::error::{AppendError, StoreError};
@@ -86,16 +87,19 @@ impl Store {
         let log_id = open_format(&directory, !bases.is_empty())?;
         let log = Log::new(&directory, disk, log_id, Vec::new());
         open_sealed(&log, &bases)?;
-        let index = open_index(&log)?;
+        let index = open_index(&log, config.index_layer_log_bytes)?;
+        let durable = DurableMark::open(&directory, log_id)?;
+        let watermark = index.watermark();
         let evidence =
-            Evidence { watermark: index.watermark(log_id)?, clean: CleanMark::read(&directory, log_id)? };
+            Evidence { durable: watermark.max(durable.read()), clean: CleanMark::read(&directory, log_id)? };
         let appender = match bases.last() {
             Some(base) => open_tail(&log, *base, &evidence, config.segment_bytes)?,
             None => Appender::create(&log, 0, config.segment_bytes)?,
         };
         CleanMark::remove(&directory)?;
         log.commit(appender.end);
-        let index = catch_up(&log, index, evidence.watermark, appender.end)?;
+        durable.write(appender.end);
+        let index = catch_up(&log, index, config.index_layer_log_bytes, appender.end)?;
         info!(directory = %directory.display(), end = appender.end, "opened the log, which ends at {}", appender.end);
         metrics::gauge!("event_log_read_only").set(0.0);
         let tail = Tail::new(appender.end);
@@ -104,7 +108,7 @@ impl Store {
         let for_writer = Arc::clone(&shared);
         let writer = thread::Builder::new()
             .name("event-log-writer".to_owned())
-            .spawn(move || writer::run(&for_writer, appender, requests))
+            .spawn(move || writer::run(&for_writer, appender, &durable, requests))
             .map_err(StoreError::io("start the writer of", &directory))?;
         Ok(Self {
             shared,
@@ -232,7 +236,7 @@ impl Store {
             warn!("the log is closed without a clean mark, because its writer failed");
             return Ok(());
         };
-        self.shared.index.persist()?;
+        self.shared.index.finish()?;
         CleanMark { end: appender.end }.write(self.shared.log.directory(), self.shared.log.log_id())
     }
 
@@ -278,39 +282,43 @@ fn closed() -> AppendError {
 }
 
 /// Opens the index; one that does not open is thrown away.
-fn open_index(log: &Log) -> Result<Index, StoreError> {
+fn open_index(log: &Log, layer_log_bytes: u64) -> Result<Index, StoreError> {
     let path: PathBuf = index_directory(log.directory());
     remove_distrusted_index(log.directory())?;
-    match Index::open(&path) {
+    match Index::open(&path, log.log_id(), layer_log_bytes) {
         Ok(index) => Ok(index),
         Err(StoreError::Index(fjall::Error::Locked)) => {
             Err(StoreError::Locked { path: log.directory().to_path_buf() })
         }
+        Err(error) if error.is_disk_full() => Err(error),
         Err(error) => {
             warn!(%error, "the index does not open and is rebuilt from the log: {error}");
-            remove_index(log.directory())?;
-            Index::open(&path)
+            renewed(log, layer_log_bytes)
         }
     }
 }
 
-/// Replays what the index lacks; an index that fails at that is rebuilt once.
-fn catch_up(log: &Log, index: Index, watermark: Option<u64>, end: u64) -> Result<Index, StoreError> {
-    if let Some(from) = watermark {
+/// Reads from the log what the index lacks; an index that fails at that is rebuilt once.
+fn catch_up(log: &Log, index: Index, layer_log_bytes: u64, end: u64) -> Result<Index, StoreError> {
+    if let Some(from) = index.watermark() {
         match replay(log, &index, from, end) {
             Ok(()) => return Ok(index),
-            Err(error @ StoreError::Corrupt { .. }) => return Err(error),
+            Err(error @ (StoreError::Corrupt { .. } | StoreError::IndexWrite { .. })) => return Err(error),
             Err(error) => warn!(%error, "the index fails and is rebuilt from the log: {error}"),
         }
     }
-    let index = if index.is_empty()? { index } else { renewed(log, index)? };
-    index.claim(log.log_id(), SEGMENT_HEADER_BYTES)?;
+    let index = if index.is_empty()? {
+        index
+    } else {
+        drop(index);
+        renewed(log, layer_log_bytes)?
+    };
+    index.claim(SEGMENT_HEADER_BYTES)?;
     replay(log, &index, SEGMENT_HEADER_BYTES, end)?;
     Ok(index)
 }
 
-fn renewed(log: &Log, index: Index) -> Result<Index, StoreError> {
-    drop(index);
+fn renewed(log: &Log, layer_log_bytes: u64) -> Result<Index, StoreError> {
     remove_index(log.directory())?;
-    Index::open(&index_directory(log.directory()))
+    Index::open(&index_directory(log.directory()), log.log_id(), layer_log_bytes)
 }

@@ -15,7 +15,8 @@ use tracing::{error, info};
 
 use super::appender::{Appender, Landed};
 use super::decide::{Decision, decide_append, decide_delete, decide_tombstone};
-use super::error::{AppendError, StoreError};
+use super::directory::DurableMark;
+use super::error::{AppendError, StoreError, describe};
 use super::frame::{FrameBuilder, Record, TOMBSTONE_REVISION};
 use super::head::{DELETED_BEFORE, METADATA_TYPE, TOMBSTONE_TYPE, described_stream};
 use super::locate::record_at;
@@ -45,6 +46,7 @@ pub(crate) struct Request {
 pub(crate) fn run(
     shared: &Arc<Shared>,
     mut appender: Appender,
+    durable: &DurableMark,
     mut queue: mpsc::Receiver<Request>,
 ) -> Option<Appender> {
     let mut stage = Stage::new(&shared.index);
@@ -56,7 +58,7 @@ pub(crate) fn run(
             refuse(&mut batch, reason);
             continue;
         }
-        let written = write_batch(shared, &mut appender, &mut stage, &mut batch);
+        let written = write_batch(shared, &mut appender, durable, &mut stage, &mut batch);
         if let Err(cause) = shared.checked(written) {
             let reason = describe(&cause);
             error!(%reason, "the log takes no more writes: {reason}");
@@ -95,21 +97,11 @@ fn refuse(batch: &mut Vec<Request>, reason: &str) {
     }
 }
 
-/// An error with its causes, for the log and for callers.
-fn describe(cause: &StoreError) -> String {
-    let mut text = cause.to_string();
-    let mut source = std::error::Error::source(cause);
-    while let Some(inner) = source {
-        text = format!("{text}: {inner}");
-        source = inner.source();
-    }
-    text
-}
-
 /// Decides, writes, flushes, indexes, shows and answers one batch; answers nobody if it fails.
 fn write_batch(
     shared: &Shared,
     appender: &mut Appender,
+    durable: &DurableMark,
     stage: &mut Stage<'_>,
     batch: &mut Vec<Request>,
 ) -> Result<(), StoreError> {
@@ -127,7 +119,7 @@ fn write_batch(
     }
     let builder = frame.builder;
     if !builder.is_empty() {
-        commit(shared, appender, stage, builder)?;
+        commit(shared, appender, durable, stage, builder)?;
     }
     metrics::histogram!("event_log_batch_commands").record(count_f64(batch.len()));
     for (request, answer) in batch.drain(..).zip(answers) {
@@ -140,18 +132,20 @@ fn write_batch(
 fn commit(
     shared: &Shared,
     appender: &mut Appender,
+    durable: &DurableMark,
     stage: &mut Stage<'_>,
     builder: FrameBuilder,
 ) -> Result<(), StoreError> {
     let count = builder.count();
     let bytes = builder.finish();
     let Landed { position, end } = appender.write(&bytes)?;
-    let staged = stage.take();
-    shared.index.apply(&staged, end)?;
+    durable.write(end);
     let records: Arc<[Record]> = Record::split_frame(&bytes).into();
     let start = shared.log.committed().min(position);
     shared.tail.push(Committed { start, end, bytes: bytes.len(), records });
+    // before the index: what that names must be readable
     shared.log.commit(end);
+    shared.index.apply(stage.take(), end)?;
     shared.tail.announce(end);
     metrics::counter!("event_log_events_total").increment(u64::from(count));
     metrics::counter!("event_log_bytes_total").increment(bytes.len() as u64);
