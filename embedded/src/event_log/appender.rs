@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use metrics::Histogram;
+
 use super::disk::DiskFile;
 use super::error::StoreError;
 use super::frame::u32_at;
 use super::log::Log;
+use super::meters::figure;
 use super::segment::{Footer, SEGMENT_HEADER_BYTES, Segment, encode_segment_header, segment_path};
 
 /// The active segment as its writer knows it.
@@ -51,19 +54,19 @@ impl Appender {
         if self.end - self.segment.base >= self.segment_bytes && self.frames > 0 {
             let base = self.seal(log)?;
             *self = Self::create(log, base, self.segment_bytes)?;
-            metrics::counter!("event_log_segments_total").increment(1);
+            metrics::gauge!("event_log_segments").set(figure(log.segments().len() as u64));
         }
         Ok(self.end)
     }
 
     /// Writes a frame and returns when it is durable.
-    pub(crate) fn write(&mut self, frame: &[u8]) -> Result<Landed, StoreError> {
+    pub(crate) fn write(&mut self, frame: &[u8], flush_seconds: &Histogram) -> Result<Landed, StoreError> {
         let started = Instant::now();
         let path = &self.segment.path;
         let position = self.end;
         self.file.write_at(frame, position - self.segment.base).map_err(StoreError::io("write", path))?;
         self.file.sync().map_err(StoreError::io("flush", path))?;
-        metrics::histogram!("event_log_flush_seconds").record(started.elapsed().as_secs_f64());
+        flush_seconds.record(started.elapsed().as_secs_f64());
         self.count_frame(position, frame);
         Ok(Landed { position, end: self.end })
     }

@@ -11,6 +11,8 @@ const APPEND_BYTES_MAX: usize = 256 * 1024 * 1024;
 const EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// What is not on the index's disk yet is read again after a crash, up to three times this: a tenth of a second.
 const INDEX_LAYER_LOG_BYTES: u64 = 32 * 1024 * 1024;
+/// Kept free on the disk: what the index needs to be written and merged, and a clean close.
+const FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
 /// The port that the protocol's clients expect.
 const DEFAULT_PORT: u16 = 2113;
 
@@ -29,6 +31,8 @@ pub struct StoreConfig {
     /// Bytes of the log after which the index's newest entries go to the disk, if their memory does not call for
     /// it earlier. Default 32 MiB.
     pub index_layer_log_bytes: u64,
+    /// With less room on the disk than this nothing is written, in bytes. Default 256 MiB.
+    pub free_bytes_min: u64,
 }
 
 impl StoreConfig {
@@ -40,6 +44,7 @@ impl StoreConfig {
             append_bytes_max: APPEND_BYTES_MAX,
             event_bytes_max: EVENT_BYTES_MAX,
             index_layer_log_bytes: INDEX_LAYER_LOG_BYTES,
+            free_bytes_min: FREE_BYTES_MIN,
         }
     }
 

@@ -23,12 +23,14 @@ use super::head::Head;
 use super::index::Index;
 use super::locate::{StreamCursor, head_for_reading, step_backwards, step_forwards};
 use super::log::{Chunk, Log};
+use super::meters::{Meters, figure};
 use super::recovery::{Evidence, list_segments, open_sealed, open_tail, replay};
 use super::segment::SEGMENT_HEADER_BYTES;
+use super::space::Space;
 use super::tail::Tail;
 use super::types::{Command, WriteResult};
 use super::verify::{Verified, verify};
-use super::writer::{self, Request, command_bytes};
+use super::writer::{self, Ends, Request, command_bytes};
 
 /// Commands that wait for the writer. Beyond, callers wait for a place.
 const QUEUE_COMMANDS_MAX: usize = 8_192;
@@ -43,13 +45,24 @@ pub(crate) struct Shared {
     pub(crate) log: Log,
     pub(crate) index: Index,
     pub(crate) tail: Tail,
+    pub(crate) meters: Meters,
+    /// Why nothing can be written until the log is opened again.
     failure: RwLock<Option<String>>,
+    /// Why nothing is written as long as the disk is full.
+    full: RwLock<Option<String>>,
 }
 
 impl Shared {
     /// Remembers why the log takes no more writes.
     pub(crate) fn fail(&self, reason: String) {
         self.failure.write().get_or_insert(reason);
+        self.meters.read_only.set(1.0);
+    }
+
+    /// Remembers why the log takes no writes at the moment.
+    pub(crate) fn set_full(&self, reason: Option<String>) {
+        self.meters.read_only.set(if reason.is_some() { 1.0 } else { 0.0 });
+        *self.full.write() = reason;
     }
 
     /// Passes a result on, and notes if it says that the index is wrong.
@@ -101,14 +114,25 @@ impl Store {
         durable.write(appender.end);
         let index = catch_up(&log, index, config.index_layer_log_bytes, appender.end)?;
         info!(directory = %directory.display(), end = appender.end, "opened the log, which ends at {}", appender.end);
-        metrics::gauge!("event_log_read_only").set(0.0);
+        let meters = Meters::new();
+        meters.read_only.set(0.0);
+        meters.segments.set(figure(log.segments().len() as u64));
+        meters.end.set(figure(appender.end));
+        let space = Space::new(config.free_bytes_min);
         let tail = Tail::new(appender.end);
-        let shared = Arc::new(Shared { log, index, tail, failure: RwLock::new(None) });
+        let shared = Arc::new(Shared {
+            log,
+            index,
+            tail,
+            meters,
+            failure: RwLock::default(),
+            full: RwLock::default(),
+        });
         let (queue, requests) = mpsc::channel(QUEUE_COMMANDS_MAX);
         let for_writer = Arc::clone(&shared);
         let writer = thread::Builder::new()
             .name("event-log-writer".to_owned())
-            .spawn(move || writer::run(&for_writer, appender, &durable, requests))
+            .spawn(move || writer::run(&for_writer, Ends { appender, durable, space }, requests))
             .map_err(StoreError::io("start the writer of", &directory))?;
         Ok(Self {
             shared,
@@ -158,7 +182,7 @@ impl Store {
 
     /// Why the log takes no writes; `None` while it does.
     pub fn failure(&self) -> Option<String> {
-        self.shared.failure.read().clone()
+        self.shared.failure.read().clone().or_else(|| self.shared.full.read().clone())
     }
 
     /// Where a read from `position` starts: the first item at or after it.

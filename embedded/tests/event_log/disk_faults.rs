@@ -14,6 +14,7 @@ use uuid::Uuid;
 const HEALTHY: u8 = 0;
 const FLUSH_FAILS: u8 = 1;
 const DISK_FULL: u8 = 2;
+const DISK_NEARLY_FULL: u8 = 3;
 
 /// Raw codes of the operating system: there is no kind for the first one.
 const EIO: i32 = 5;
@@ -47,6 +48,13 @@ impl Disk for FaultyDisk {
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         SystemDisk.sync_directory(path)
+    }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<Option<u64>> {
+        match self.fault.load(Ordering::SeqCst) {
+            DISK_NEARLY_FULL => Ok(Some(1_000)),
+            _ => SystemDisk.free_bytes(path),
+        }
     }
 }
 
@@ -127,4 +135,35 @@ fn after_a_failed_write_or_flush_nothing_is_acknowledged_until_a_new_start() {
         assert_eq!(found, (0..10 + unknown).collect::<Vec<_>>(), "only the unanswered append may have come");
         append(&store, 99).unwrap();
     }
+}
+
+#[test]
+fn a_nearly_full_disk_takes_no_writes_until_there_is_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let config = StoreConfig { free_bytes_min: 2_000, ..StoreConfig::new(directory.path()) };
+    let store = Store::open_on(config, Arc::new(disk.clone())).unwrap();
+    append(&store, 0).unwrap();
+    disk.fault.store(DISK_NEARLY_FULL, Ordering::SeqCst);
+    let mut written = 1;
+    let refused = loop {
+        match append(&store, written) {
+            Ok(_) => written += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert!(
+        matches!(&refused, AppendError::Unavailable { reason } if reason.contains("make room")),
+        "{refused}"
+    );
+    assert_eq!(store.failure().as_deref(), refused.to_string().split_once(": ").map(|(_, reason)| reason));
+    assert_eq!(numbers(&store), (0..written).collect::<Vec<_>>(), "reads go on");
+    disk.fault.store(HEALTHY, Ordering::SeqCst);
+    while append(&store, written).is_err() {
+        std::thread::yield_now();
+    }
+    assert_eq!(store.failure(), None);
+    assert_eq!(numbers(&store).len() as u64, written + 1);
+    drop(store);
+    assert_eq!(numbers(&Store::open(StoreConfig::new(directory.path())).unwrap()).len() as u64, written + 1);
 }
