@@ -52,6 +52,7 @@ mod service;
 mod snapshot;
 mod socket;
 mod space;
+mod spare;
 mod stage;
 mod status;
 mod store;

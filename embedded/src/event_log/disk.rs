@@ -28,6 +28,10 @@ pub trait Disk: Send + Sync + std::fmt::Debug {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
     /// Returns when the names in a directory would survive a power cut.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
+    /// Gives a file another name, at once.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
     /// Bytes that can still be written; `None` if the file system does not say.
     fn free_bytes(&self, _path: &Path) -> io::Result<Option<u64>> {
         Ok(None)

@@ -63,8 +63,8 @@ impl Log {
         &self.directory
     }
 
-    pub(crate) fn disk(&self) -> &dyn Disk {
-        &*self.disk
+    pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
     }
 
     pub(crate) fn log_id(&self) -> Uuid {

@@ -26,6 +26,7 @@ use super::segment::{
     Footer, SEGMENT_HEADER_BYTES, SEGMENT_SUFFIX, Segment, check_segment_header, encode_segment_header,
     segment_path,
 };
+use super::spare::Spare;
 use super::stage::{Entry, Stage};
 
 /// Bytes of the log per step of a replay.
@@ -101,10 +102,6 @@ pub(crate) fn open_tail(
         file.truncate(offset).map_err(StoreError::io("truncate", &path))?;
         file.sync().map_err(StoreError::io("flush", &path))?;
     }
-    if scan.tail == Tail::Clean {
-        // zeros after the last frame are space that was never used
-        file.truncate(scan.end - base).map_err(StoreError::io("truncate", &path))?;
-    }
     if scan.tail == Tail::Sealed {
         log.add_segment(Arc::new(Segment::sealed(log.directory(), base, scan.end)));
         let size = file.size().map_err(StoreError::io("read the size of", &path))?;
@@ -113,7 +110,9 @@ pub(crate) fn open_tail(
     let segment = Arc::new(Segment::active(log.directory(), base, scan.marks));
     log.add_segment(Arc::clone(&segment));
     let Scan { end, frames, records, frames_crc, .. } = scan;
-    Ok(Appender { segment, file, end, frames, records, frames_crc, segment_bytes })
+    // zeros after the last frame are space that was prepared and not used yet
+    let spare = Spare::begin(log.directory(), log.disk(), segment_bytes);
+    Ok(Appender { segment, file, end, frames, records, frames_crc, segment_bytes, spare })
 }
 
 /// A crash while a segment was created may leave its header unfinished; then nothing else is in it.

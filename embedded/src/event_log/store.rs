@@ -27,6 +27,7 @@ use super::meters::{Meters, figure};
 use super::recovery::{Evidence, list_segments, open_sealed, open_tail, replay};
 use super::segment::SEGMENT_HEADER_BYTES;
 use super::space::Space;
+use super::spare::Spare;
 use super::tail::Tail;
 use super::types::{Command, WriteResult};
 use super::verify::{Verified, verify};
@@ -96,6 +97,7 @@ impl Store {
         let directory = config.data_dir.clone();
         fs::create_dir_all(&directory).map_err(StoreError::io("create", &directory))?;
         let lock = Lock::take(&directory)?;
+        Spare::remove_old(&directory)?;
         let bases = list_segments(&directory)?;
         let log_id = open_format(&directory, !bases.is_empty())?;
         let log = Log::new(&directory, disk, log_id, Vec::new());

@@ -17,7 +17,7 @@ use super::appender::{Appender, Landed};
 use super::decide::{Decision, decide_append, decide_delete, decide_tombstone};
 use super::directory::DurableMark;
 use super::error::{AppendError, StoreError, describe};
-use super::frame::{FrameBuilder, Record, TOMBSTONE_REVISION};
+use super::frame::{FrameBuilder, TOMBSTONE_REVISION};
 use super::head::{DELETED_BEFORE, METADATA_TYPE, TOMBSTONE_TYPE, described_stream};
 use super::locate::record_at;
 use super::meters::figure;
@@ -132,7 +132,8 @@ fn write_batch(
     }
     shared.meters.batch_commands.record(figure(batch.len() as u64));
     let now = Instant::now();
-    for (request, answer) in batch.drain(..).zip(answers) {
+    // newest first: a session that waits for its oldest answer is woken when all the others are there, too
+    for (request, answer) in batch.drain(..).zip(answers).rev() {
         let waited = now.saturating_duration_since(request.queued_at);
         shared.meters.append_seconds.record(waited.as_secs_f64());
         drop(request.reply.send(answer));
@@ -150,14 +151,13 @@ fn commit(
     let bytes = builder.finish();
     let Landed { position, end } = ends.appender.write(&bytes, &shared.meters.flush_seconds)?;
     ends.durable.write(end);
-    let records: Arc<[Record]> = Record::split_frame(&bytes).into();
-    let start = shared.log.committed().min(position);
-    shared.tail.push(Committed { start, end, bytes: bytes.len(), records });
+    let (start, length) = (shared.log.committed().min(position), bytes.len());
+    shared.tail.push(Committed { start, end, frame: bytes });
     // before the index: what that names must be readable
     shared.log.commit(end);
     shared.index.apply(stage.take(), end)?;
     shared.tail.announce(end);
-    measure(shared, count, bytes.len(), end);
+    measure(shared, count, length, end);
     Ok(())
 }
 
