@@ -176,9 +176,12 @@ struct In<'a> {
 
 impl In<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> Result<(), StoreError> {
-        self.from.read_exact(bytes).map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => not_a_backup("it was cut off".to_owned()),
-            _ => StoreError::Backup { source: error },
+        self.from.read_exact(bytes).map_err(|source| {
+            if source.kind() == std::io::ErrorKind::UnexpectedEof {
+                not_a_backup("it was cut off".to_owned())
+            } else {
+                StoreError::Backup { source }
+            }
         })
     }
 

@@ -1,6 +1,5 @@
 //! What measurements need: a client that does as little as the protocol allows, and an echo behind the node's own
 //! server. The product itself uses the official client only.
-#![expect(clippy::result_large_err, reason = "a status is the form of every error on this boundary")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
