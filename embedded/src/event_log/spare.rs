@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::disk::{Disk, DiskFile};
 use super::error::StoreError;
@@ -22,12 +22,15 @@ const SEGMENT_BYTES_MIN: u64 = 1024 * 1024;
 const STEP_BYTES: usize = 1024 * 1024;
 const NAME: &str = "next-segment";
 
+/// The file, full of zeros; `None` if it was not wanted any more.
+type Filled = std::io::Result<Option<Arc<dyn DiskFile>>>;
+
 /// A file that is being filled, or is ready.
 #[derive(Debug)]
 pub(crate) struct Spare {
     path: PathBuf,
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<std::io::Result<Arc<dyn DiskFile>>>>,
+    thread: Option<JoinHandle<Filled>>,
 }
 
 impl Spare {
@@ -43,18 +46,27 @@ impl Spare {
         spare
     }
 
-    /// The file if it is ready, and where it is; `None` if the segment must do without.
+    /// The file if it is ready, and where it is; `None` if the segment must do without. Then the thread has ended
+    /// and the file is gone, so that the next one can begin.
     pub(crate) fn take(&mut self) -> Option<(Arc<dyn DiskFile>, PathBuf)> {
-        if !self.thread.as_ref()?.is_finished() {
-            return None;
+        match self.end()? {
+            Ok(Some(file)) => return Some((file, self.path.clone())),
+            Ok(None) => info!("the next segment is not prepared in time, and grows instead"),
+            Err(error) => warn!(%error, "the next segment is not prepared, and grows instead: {error}"),
         }
-        match self.thread.take()?.join().ok()? {
-            Ok(file) => Some((file, self.path.clone())),
-            Err(error) => {
-                warn!(%error, "the next segment is not prepared: {error}");
-                None
-            }
-        }
+        self.remove();
+        None
+    }
+
+    /// Ends the thread, after the step that it is at.
+    fn end(&mut self) -> Option<Filled> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take()?.join().ok()
+    }
+
+    fn remove(&self) {
+        // the next start removes it, too
+        let _ = fs::remove_file(&self.path);
     }
 
     /// Removes what an earlier process left behind.
@@ -71,21 +83,13 @@ impl Spare {
 
 impl Drop for Spare {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
-            // the next start removes it, too
-            let _ = fs::remove_file(&self.path);
+        if self.end().is_some() {
+            self.remove();
         }
     }
 }
 
-fn fill(
-    path: &Path,
-    disk: &dyn Disk,
-    segment_bytes: u64,
-    stop: &AtomicBool,
-) -> std::io::Result<Arc<dyn DiskFile>> {
+fn fill(path: &Path, disk: &dyn Disk, segment_bytes: u64, stop: &AtomicBool) -> Filled {
     if let Err(error) = fs::remove_file(path)
         && error.kind() != std::io::ErrorKind::NotFound
     {
@@ -94,11 +98,14 @@ fn fill(
     let file = disk.create(path)?;
     let zeros = vec![0; STEP_BYTES];
     let mut written = 0;
-    while written < segment_bytes && !stop.load(Ordering::Relaxed) {
+    while written < segment_bytes {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
         file.write_at(&zeros, written)?;
         // little by little, so that the log's flushes never wait for all of it
         file.sync()?;
         written += STEP_BYTES as u64;
     }
-    Ok(file)
+    Ok(Some(file))
 }

@@ -62,7 +62,8 @@ impl Shared {
 
     /// Remembers why the log takes no writes at the moment.
     pub(crate) fn set_full(&self, reason: Option<String>) {
-        self.meters.read_only.set(if reason.is_some() { 1.0 } else { 0.0 });
+        let is_read_only = reason.is_some() || self.failure.read().is_some();
+        self.meters.read_only.set(if is_read_only { 1.0 } else { 0.0 });
         *self.full.write() = reason;
     }
 

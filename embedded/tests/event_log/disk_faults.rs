@@ -15,6 +15,8 @@ const HEALTHY: u8 = 0;
 const FLUSH_FAILS: u8 = 1;
 const DISK_FULL: u8 = 2;
 const DISK_NEARLY_FULL: u8 = 3;
+const SPARE_SLOW: u8 = 4;
+const SPARE_FAILS: u8 = 5;
 
 /// Raw codes of the operating system: there is no kind for the first one.
 const EIO: i32 = 5;
@@ -28,22 +30,25 @@ struct FaultyDisk {
 #[derive(Debug)]
 struct FaultyFile {
     inner: Arc<dyn DiskFile>,
+    /// The next segment's file, which is prepared beside the log.
+    is_spare: bool,
     fault: Arc<AtomicU8>,
 }
 
 impl FaultyDisk {
-    fn wrap(&self, inner: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
-        Arc::new(FaultyFile { inner, fault: Arc::clone(&self.fault) })
+    fn wrap(&self, inner: Arc<dyn DiskFile>, path: &Path) -> Arc<dyn DiskFile> {
+        let is_spare = path.ends_with("next-segment");
+        Arc::new(FaultyFile { inner, is_spare, fault: Arc::clone(&self.fault) })
     }
 }
 
 impl Disk for FaultyDisk {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        SystemDisk.create(path).map(|file| self.wrap(file))
+        SystemDisk.create(path).map(|file| self.wrap(file, path))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        SystemDisk.open(path).map(|file| self.wrap(file))
+        SystemDisk.open(path).map(|file| self.wrap(file, path))
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
@@ -60,7 +65,14 @@ impl Disk for FaultyDisk {
 
 impl DiskFile for FaultyFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        if self.fault.load(Ordering::SeqCst) == DISK_FULL {
+        let fault = self.fault.load(Ordering::SeqCst);
+        if self.is_spare && fault == SPARE_FAILS {
+            return Err(io::Error::from_raw_os_error(ENOSPC));
+        }
+        if self.is_spare && fault == SPARE_SLOW {
+            std::thread::sleep(Duration::from_millis(30));
+        }
+        if fault == DISK_FULL {
             self.inner.write_at(&bytes[..bytes.len() / 2], offset)?;
             return Err(io::Error::from_raw_os_error(ENOSPC));
         }
@@ -166,4 +178,28 @@ fn a_nearly_full_disk_takes_no_writes_until_there_is_room() {
     assert_eq!(numbers(&store).len() as u64, written + 1);
     drop(store);
     assert_eq!(numbers(&Store::open(StoreConfig::new(directory.path())).unwrap()).len() as u64, written + 1);
+}
+
+#[test]
+fn a_segment_that_is_not_prepared_in_time_grows_instead() {
+    let big = |number: u64| NewEvent {
+        id: Uuid::new_v4(),
+        event_type: "Said".to_owned(),
+        content_type: "application/octet-stream".to_owned(),
+        metadata: Vec::new().into(),
+        data: vec![u8::try_from(number % 251).unwrap(); 200_000].into(),
+    };
+    for fault in [SPARE_SLOW, SPARE_FAILS] {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = FaultyDisk::default();
+        disk.fault.store(fault, Ordering::SeqCst);
+        let config = || StoreConfig { segment_bytes: 1 << 20, ..StoreConfig::new(directory.path()) };
+        let store = Store::open_on(config(), Arc::new(disk.clone())).unwrap();
+        for number in 0..40 {
+            let (stream, events) = ("a".to_owned(), vec![big(number)]);
+            store.write_blocking(Command::Append { stream, expected: Expected::Any, events }).unwrap();
+        }
+        drop(store);
+        assert_eq!(Store::open(config()).unwrap().verify().unwrap().records, 40);
+    }
 }
