@@ -7,14 +7,14 @@
 //!
 //! # Storage
 //!
-//! The only truth is an append-only log in segment files (`segment`, `frame`, `writer`). Beside it lies a
-//! key-value index (`index`, fjall) that says where each stream's events are. Why not the key-value store
-//! alone: an append would be written twice at least (journal and tables), reading everything in order would go
-//! through the tables, a compaction would delay commits, and recovery would trust a format that is not
-//! ours. With a log, one sequential write and one flush carry all the appends that wait, reading `$all`
-//! is reading files in order, and recovery is a question of bytes that this module answers itself. Why an index
-//! on disk at all: opening must not read the whole log, and stream heads and event ids must not have to fit
-//! into memory. The index is never flushed on purpose and can be deleted at any time.
+//! The only truth is an append-only log in segment files (`segment`, `frame`, `writer`). Beside it lies an
+//! index (`index`: the newest entries in memory, the others in tables of a key-value store, fjall) that says
+//! where each stream's events are. Why not the key-value store alone: an append would be written twice at
+//! least (journal and tables), reading everything in order would go through the tables, a compaction would
+//! delay commits, and recovery would trust a format that is not ours. With a log, one sequential write and one
+//! flush carry all the appends that wait, reading `$all` is reading files in order, and recovery is a question
+//! of bytes that this module answers itself. Why an index on disk at all: opening must not read the whole log,
+//! and stream heads and event ids must not have to fit into memory. The index can be deleted at any time.
 //!
 //! # Invariants
 //!
@@ -27,6 +27,7 @@
 //! - Every queue, buffer, batch and limit is a named constant.
 
 mod appender;
+mod backup;
 mod config;
 mod decide;
 mod directory;
@@ -36,16 +37,22 @@ mod filter;
 mod frame;
 mod head;
 mod index;
+mod inspect;
 mod items;
 mod locate;
 mod log;
+pub mod measure;
+mod meters;
 mod node;
 mod proto;
 mod recovery;
 mod scan;
 mod segment;
 mod service;
+mod snapshot;
 mod socket;
+mod space;
+mod spare;
 mod stage;
 mod status;
 mod store;
@@ -55,11 +62,13 @@ mod verify;
 pub(crate) mod wire;
 mod writer;
 
+pub use backup::{Copied, backup, restore};
 pub use config::{NodeConfig, StoreConfig};
 pub use disk::{Disk, DiskFile, SystemDisk};
 pub use error::{AppendError, StoreError};
 pub use frame::{Record, TOMBSTONE_REVISION};
 pub use head::Head;
+pub use inspect::{Progress, Report, inspect};
 pub use locate::StreamCursor;
 pub use log::Chunk;
 pub use node::{Node, NodeError};

@@ -6,9 +6,11 @@ mod event_log {
     pub(crate) mod support;
 
     mod appends;
+    mod copies;
     mod crashes;
     mod damage;
     mod disk_faults;
+    mod index;
     mod model;
     mod reads;
     mod subscriptions;

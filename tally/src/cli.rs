@@ -32,6 +32,8 @@ enum Command {
     Projections,
     /// Run the embedded event-log node alone.
     EventLog,
+    /// Check, back up or restore the embedded event log.
+    Log(command::log::Log),
     /// Print a development token, and nothing else.
     Token(command::token::Token),
     /// Bring the database schema up to date, then end.
@@ -57,6 +59,7 @@ impl Cli {
             Command::QueryApi => serve(&config()?, Services::QUERY_API),
             Command::Projections => serve(&config()?, Services::PROJECTIONS),
             Command::EventLog => block_on(command::event_log::run(&config()?)),
+            Command::Log(log) => log.run(&config()?),
             Command::Token(token) => token.run(&config()?),
             Command::Migrate => block_on(command::migrate::run(&config()?)),
             Command::Rebuild(rebuild) => block_on(rebuild.run(&config()?)),

@@ -87,3 +87,47 @@ fn a_server_that_is_not_there_is_not_healthy() {
     assert!(!output.status.success());
     assert!(stderr(&output).contains("no answer"), "{}", stderr(&output));
 }
+
+#[test]
+fn a_log_is_checked_copied_and_restored() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let run = |action: &[&str], data: &str| {
+        let data = path(data);
+        let place = ["--data", data.to_str().unwrap()];
+        tally(dir.path(), &[&["log"], action, &place].concat(), &[])
+    };
+    let (file, segment) = (path("copy"), path("log").join("00000000000000000000.log"));
+    let file = file.to_str().unwrap();
+    let store = embedded::event_log::Store::open(embedded::event_log::StoreConfig::new(path("log"))).unwrap();
+    let event = embedded::event_log::NewEvent {
+        id: uuid::Uuid::from_u128(1),
+        event_type: "Said".to_owned(),
+        content_type: "application/json".to_owned(),
+        metadata: Vec::new().into(),
+        data: Vec::from(*b"{}").into(),
+    };
+    let (stream, expected) = ("a".to_owned(), embedded::event_log::Expected::Any);
+    store
+        .write_blocking(embedded::event_log::Command::Append { stream, expected, events: vec![event] })
+        .unwrap();
+
+    // beside the open log, as beside a running node
+    let told = run(&["verify"], "log");
+    assert!(told.status.success() && stdout(&told).starts_with("1 events of 1 streams"), "{told:?}");
+    assert!(run(&["backup", file], "log").status.success());
+    assert!(!run(&["backup", file], "log").status.success(), "a copy is never written over");
+    assert_eq!(run(&["backup", "-"], "log").stdout, std::fs::read(file).unwrap());
+    drop(store);
+    assert!(run(&["restore", file], "restored").status.success());
+    assert!(!run(&["restore", file], "restored").status.success(), "a log is never written over");
+    assert!(run(&["verify"], "restored").status.success());
+    assert!(!run(&["verify"], "missing").status.success());
+
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let told = run(&["verify"], "log");
+    assert!(!told.status.success());
+    assert!(stdout(&told).contains("00000000000000000000.log"), "{}", stdout(&told));
+}

@@ -9,6 +9,10 @@ const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 const APPEND_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// The real server's limit on one event.
 const EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// What is not on the index's disk yet is read again after a crash, up to three times this: a tenth of a second.
+const INDEX_LAYER_LOG_BYTES: u64 = 32 * 1024 * 1024;
+/// Kept free on the disk: what the index needs to be written and merged, and a clean close.
+const FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
 /// The port that the protocol's clients expect.
 const DEFAULT_PORT: u16 = 2113;
 
@@ -24,6 +28,11 @@ pub struct StoreConfig {
     /// The largest event, in bytes of data, metadata and type. Default 16 MiB, as on the real server; a
     /// larger value is lowered to it.
     pub event_bytes_max: usize,
+    /// Bytes of the log after which the index's newest entries go to the disk, if their memory does not call for
+    /// it earlier. Default 32 MiB.
+    pub index_layer_log_bytes: u64,
+    /// With less room on the disk than this nothing is written, in bytes. Default 256 MiB.
+    pub free_bytes_min: u64,
 }
 
 impl StoreConfig {
@@ -34,6 +43,8 @@ impl StoreConfig {
             segment_bytes: SEGMENT_BYTES,
             append_bytes_max: APPEND_BYTES_MAX,
             event_bytes_max: EVENT_BYTES_MAX,
+            index_layer_log_bytes: INDEX_LAYER_LOG_BYTES,
+            free_bytes_min: FREE_BYTES_MIN,
         }
     }
 
@@ -92,10 +103,10 @@ impl NodeConfig {
 
     pub(crate) fn store(&self) -> StoreConfig {
         StoreConfig {
-            data_dir: self.data_dir.clone(),
             segment_bytes: self.segment_bytes,
             append_bytes_max: self.append_bytes_max,
             event_bytes_max: self.event_bytes_max,
+            ..StoreConfig::new(&self.data_dir)
         }
     }
 }

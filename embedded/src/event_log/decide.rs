@@ -197,8 +197,8 @@ fn staged_or_stored(
     key: u64,
     revision: u64,
 ) -> Result<Option<(Uuid, u64)>, StoreError> {
-    if let Some(found) = stage.staged.events.get(&(key, revision)) {
-        return Ok(Some(*found));
+    if let Some(found) = stage.staged.event_at(key, revision) {
+        return Ok(Some(found));
     }
     let record = record_at(stage.index, log, key, revision)?;
     Ok(record.map(|record| (record.id(), record.position())))

@@ -1,7 +1,8 @@
-//! The small files of a log directory: the lock, the format, and the mark of a clean shutdown.
+//! The small files of a log directory: the lock, the format, and the marks of how far the log was durable.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -10,10 +11,14 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::error::StoreError;
+use super::frame::{Seed, u32_at, u64_at};
 
 const LOCK_FILE: &str = "LOCK";
 const FORMAT_FILE: &str = "FORMAT";
 const CLEAN_FILE: &str = "CLEAN";
+const DURABLE_FILE: &str = "DURABLE";
+/// A position and its checksum.
+const DURABLE_BYTES: usize = 12;
 const INDEX_DIRECTORY: &str = "index";
 /// Its presence says that the index was found wrong and must not be used again.
 const REBUILD_FILE: &str = "REBUILD-INDEX";
@@ -52,7 +57,7 @@ pub(crate) fn open_format(directory: &Path, has_segments: bool) -> Result<Uuid, 
             .ok_or_else(|| StoreError::Format { path, what: format!("it says {:?}", text.trim()) }),
         Err(error) if error.kind() == ErrorKind::NotFound && !has_segments => {
             let log_id = Uuid::new_v4();
-            write_durably(directory, FORMAT_FILE, &format!("{FORMAT_LINE}\n{log_id}\n"))?;
+            write_format(directory, log_id)?;
             Ok(log_id)
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -60,6 +65,16 @@ pub(crate) fn open_format(directory: &Path, has_segments: bool) -> Result<Uuid, 
         }
         Err(error) => Err(StoreError::io("read", &path)(error)),
     }
+}
+
+/// Makes a directory one that opens as this log.
+pub(crate) fn write_format(directory: &Path, log_id: Uuid) -> Result<(), StoreError> {
+    write_durably(directory, FORMAT_FILE, &format!("{FORMAT_LINE}\n{log_id}\n"))
+}
+
+/// The id of the log in a directory that must hold one.
+pub(crate) fn read_format(directory: &Path) -> Result<Uuid, StoreError> {
+    open_format(directory, true)
 }
 
 fn parse_format(text: &str) -> Option<Uuid> {
@@ -101,6 +116,40 @@ impl CleanMark {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(StoreError::io("remove", &path)(error)),
         }
+    }
+}
+
+/// A note of the last position that was flushed, overwritten after each flush and never flushed itself. It outlives
+/// the process, and tells damage from a write that was cut off; after a power cut it may be older, or missing.
+#[derive(Debug)]
+pub(crate) struct DurableMark {
+    file: File,
+    seed: Seed,
+}
+
+impl DurableMark {
+    /// Opens the mark, or makes one.
+    pub(crate) fn open(directory: &Path, log_id: Uuid) -> Result<Self, StoreError> {
+        let path = directory.join(DURABLE_FILE);
+        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
+        Ok(Self { file: file.map_err(StoreError::io("open", &path))?, seed: Seed::of(log_id) })
+    }
+
+    /// The position noted; one that is not of this log, or cut off, is none.
+    pub(crate) fn read(&self) -> Option<u64> {
+        let mut bytes = [0; DURABLE_BYTES];
+        self.file.read_exact_at(&mut bytes, 0).ok()?;
+        (u32_at(&bytes, 8) == self.seed.checksum(&bytes[..8])).then(|| u64_at(&bytes, 0))
+    }
+
+    /// Notes a position.
+    pub(crate) fn write(&self, end: u64) {
+        let mut bytes = [0; DURABLE_BYTES];
+        bytes[..8].copy_from_slice(&end.to_le_bytes());
+        let crc = self.seed.checksum(&bytes[..8]);
+        bytes[8..].copy_from_slice(&crc.to_le_bytes());
+        // an older note is as true, it only says less
+        let _ = self.file.write_all_at(&bytes, 0);
     }
 }
 
@@ -148,6 +197,7 @@ fn write_durably(directory: &Path, name: &str, text: &str) -> Result<(), StoreEr
     sync_directory(directory)
 }
 
-fn sync_directory(directory: &Path) -> Result<(), StoreError> {
+/// Returns when the names in a directory would survive a power cut.
+pub(crate) fn sync_directory(directory: &Path) -> Result<(), StoreError> {
     File::open(directory).and_then(|handle| handle.sync_all()).map_err(StoreError::io("flush", directory))
 }

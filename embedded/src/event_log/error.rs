@@ -59,6 +59,40 @@ pub enum StoreError {
         /// Where they disagree.
         what: String,
     },
+    /// The index takes nothing more. Everything that was acknowledged is in the log.
+    #[error("the index cannot be written: {cause}")]
+    IndexWrite {
+        /// Why.
+        cause: String,
+    },
+    /// A node runs on the directory, and it has not noted yet how far the log is durable.
+    #[error(
+        "the node that runs on {} has not noted yet how far its log reaches: it does after the next append",
+        path.display()
+    )]
+    NoDurableMark {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A copy of a log is restored into an empty directory only.
+    #[error("the directory {} is not empty: choose another, or move it away", path.display())]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A copy that is restored is none, or not a whole one.
+    #[error("this is not a whole backup of an event log: {what}; nothing that was restored will open")]
+    NotABackup {
+        /// What is wrong.
+        what: String,
+    },
+    /// A copy cannot be written or read.
+    #[error("cannot write or read the backup")]
+    Backup {
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
     /// A position that no record starts at and that lies beyond the end.
     #[error("position {position} is beyond the end of the log")]
     BeyondEnd {
@@ -68,6 +102,21 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether there was no room on the disk.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            if error
+                .downcast_ref::<io::Error>()
+                .is_some_and(|error| error.kind() == io::ErrorKind::StorageFull)
+            {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Io { action, path, source }
@@ -113,4 +162,15 @@ pub enum AppendError {
         /// Why.
         reason: String,
     },
+}
+
+/// An error with its causes, for the log and for callers.
+pub(crate) fn describe(cause: &dyn std::error::Error) -> String {
+    let mut text = cause.to_string();
+    let mut source = cause.source();
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    text
 }

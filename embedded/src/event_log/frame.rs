@@ -242,16 +242,14 @@ impl Record {
         (record.data_start() + u32_at(&record.raw, 60) as usize == record.raw.len()).then_some(record)
     }
 
-    /// The records of a frame that was built just now.
-    pub(crate) fn split_frame(frame: &Bytes) -> Vec<Self> {
-        let mut records = Vec::new();
+    /// The records of a frame that was built by this process.
+    pub(crate) fn split_frame(frame: &Bytes) -> impl Iterator<Item = Self> {
         let mut at = FRAME_HEADER_BYTES;
-        while at < frame.len() {
-            let length = u32_at(frame, at) as usize;
-            records.push(Self { raw: frame.slice(at..at + length) });
+        std::iter::from_fn(move || {
+            let length = (at < frame.len()).then(|| u32_at(frame, at) as usize)?;
             at += length;
-        }
-        records
+            Some(Self { raw: frame.slice(at - length..at) })
+        })
     }
 
     /// The record's length in the log.

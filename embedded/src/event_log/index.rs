@@ -1,154 +1,182 @@
-//! The on-disk index: where each stream's events are, and which event ids a stream has.
+//! The index: where each stream's events are, and which event ids a stream has.
 //!
-//! It holds nothing that the log does not say, and it is never flushed to the disk on purpose: after a crash
-//! it is at most behind, `watermark` says how far, and the rest is replayed from the log. If it does not
-//! open, or belongs to another log, it is thrown away and rebuilt.
-//!
-//! Keys: `heads` stream name → [`Head`]; `runs` (stream key, first revision) → position of that revision's
-//! record, one entry for all the events of one append, which lie side by side in the log; `ids` (stream key,
-//! event id) → revision; `state` → watermark and log id.
+//! It holds nothing that the log does not say. The newest entries are exact in memory (`recent`), in layers; a
+//! full layer is sorted and handed to a thread of its own, which adds it to tables on the disk (`stored`) in
+//! one atomic step together with the position that it reaches. So the writer of the log pays for hash maps
+//! only, memory is bounded (the writer waits if the disk falls behind), and after a crash the tables are at most
+//! some layers behind: `watermark` says how far, and the rest is read from the end of the log. If the tables do
+//! not open, or belong to another log, they are thrown away and made again.
+
+mod recent;
+mod stored;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use parking_lot::{Mutex, RwLock};
+use tracing::error;
 use uuid::Uuid;
 
-use super::error::StoreError;
-use super::frame::u64_at;
+use super::error::{StoreError, describe};
 use super::head::Head;
 use super::stage::Staged;
+use recent::{Layer, Recent};
+use stored::Stored;
 
-/// Memory for cached index blocks.
-const CACHE_BYTES: u64 = 64 * 1024 * 1024;
-/// Memory of one keyspace before it goes to a table. Small, because what is only in memory is replayed from the
-/// index's journal at the next start, and that must take less than a second.
-const MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
-/// Changes when the keys or values change: an index of another version is rebuilt.
-const INDEX_VERSION: u64 = 1;
-const WATERMARK: &[u8] = b"watermark";
-const LOG_ID: &[u8] = b"log-id";
-const VERSION: &[u8] = b"version";
+/// Full layers that wait for the disk, besides the one that is being added. More would only hide a slow disk,
+/// take memory, and lengthen the next start after a crash.
+const WAITING_LAYERS_MAX: usize = 1;
 
-/// The open index.
-pub(crate) struct Index {
-    database: Database,
-    heads: Keyspace,
-    runs: Keyspace,
-    ids: Keyspace,
-    state: Keyspace,
+/// What the index's thread and everybody else share.
+#[derive(Debug)]
+struct Shared {
+    stored: Stored,
+    recent: RwLock<Recent>,
+    /// Why the tables take nothing more.
+    failure: Mutex<Option<String>>,
 }
 
-impl std::fmt::Debug for Index {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Index").finish_non_exhaustive()
-    }
+/// The open index.
+#[derive(Debug)]
+pub(crate) struct Index {
+    shared: Arc<Shared>,
+    /// A layer is full when it stands for so many bytes of the log, too: what is only in memory is read again
+    /// after a crash.
+    layer_log_bytes: u64,
+    full_layers: Mutex<Option<SyncSender<Arc<Layer>>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Index {
-    /// Opens or creates the index in `directory`.
-    pub(crate) fn open(directory: &Path) -> Result<Self, StoreError> {
-        let database = Database::builder(directory).cache_size(CACHE_BYTES).open()?;
-        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
-        let keyspace = |name: &str| database.keyspace(name, options);
-        let (heads, runs) = (keyspace("heads")?, keyspace("runs")?);
-        let (ids, state) = (keyspace("ids")?, keyspace("state")?);
-        Ok(Self { heads, runs, ids, state, database })
+    /// Opens or creates the index of a log in `directory`.
+    pub(crate) fn open(directory: &Path, log_id: Uuid, layer_log_bytes: u64) -> Result<Self, StoreError> {
+        let stored = Stored::open(directory, log_id)?;
+        let recent = RwLock::new(Recent::starting_at(stored.watermark().unwrap_or(0)));
+        let shared = Arc::new(Shared { stored, recent, failure: Mutex::new(None) });
+        let (full_layers, receiver) = sync_channel(WAITING_LAYERS_MAX);
+        let for_thread = Arc::clone(&shared);
+        let thread = thread::Builder::new()
+            .name("event-log-index".to_owned())
+            .spawn(move || for_thread.store_layers(&receiver))
+            .map_err(StoreError::io("start the index's thread of", directory))?;
+        Ok(Self {
+            shared,
+            layer_log_bytes,
+            full_layers: Mutex::new(Some(full_layers)),
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
-    /// Position up to which the log is indexed; `None` if this index is empty or not of this log.
-    pub(crate) fn watermark(&self, log_id: Uuid) -> Result<Option<u64>, StoreError> {
-        let same_log = self.state.get(LOG_ID)?.is_some_and(|id| *id == *log_id.as_bytes());
-        let same_version =
-            self.state.get(VERSION)?.is_some_and(|version| *version == INDEX_VERSION.to_le_bytes());
-        let watermark = self.state.get(WATERMARK)?.filter(|value| value.len() == 8);
-        Ok(watermark.filter(|_| same_log && same_version).map(|value| u64_at(&value, 0)))
+    /// Position up to which the tables on the disk know the log; `None` if they are not of this log.
+    pub(crate) fn watermark(&self) -> Option<u64> {
+        self.shared.stored.watermark()
     }
 
-    /// Claims an empty index for a log.
-    pub(crate) fn claim(&self, log_id: Uuid, start: u64) -> Result<(), StoreError> {
-        let mut batch = self.database.batch();
-        batch.insert(&self.state, LOG_ID, log_id.as_bytes().as_slice());
-        batch.insert(&self.state, VERSION, INDEX_VERSION.to_le_bytes().as_slice());
-        batch.insert(&self.state, WATERMARK, start.to_le_bytes().as_slice());
-        batch.commit()?;
+    /// Claims an empty index for its log, which begins at `start`.
+    pub(crate) fn claim(&self, start: u64) -> Result<(), StoreError> {
+        self.shared.stored.add(&Layer::starting_at(start))?;
+        *self.shared.recent.write() = Recent::starting_at(start);
         Ok(())
     }
 
     /// Whether nothing was ever indexed.
     pub(crate) fn is_empty(&self) -> Result<bool, StoreError> {
-        Ok(self.state.is_empty()? && self.heads.is_empty()?)
+        self.shared.stored.is_empty()
     }
 
-    pub(crate) fn head(&self, stream: &[u8]) -> Result<Option<Head>, StoreError> {
-        let Some(value) = self.heads.get(stream)? else {
-            return Ok(None);
-        };
-        Head::decode(&value).map(Some).ok_or_else(|| StoreError::IndexMismatch {
-            what: format!("the entry of stream {} cannot be read", String::from_utf8_lossy(stream)),
-        })
+    pub(crate) fn head(&self, stream: &str) -> Result<Option<Head>, StoreError> {
+        match self.shared.recent.read().find(|layer| layer.head(stream)) {
+            Some(head) => Ok(Some(head)),
+            None => self.shared.stored.head(stream),
+        }
     }
 
     /// The revision of the newest event with this id in a stream.
     pub(crate) fn revision_of(&self, key: u64, id: Uuid) -> Result<Option<u64>, StoreError> {
-        let value = self.ids.get(id_key(key, id))?;
-        Ok(value.filter(|value| value.len() == 8).map(|value| u64_at(&value, 0)))
+        match self.shared.recent.read().find(|layer| layer.revision_of(key, id)) {
+            Some(revision) => Ok(Some(revision)),
+            None => self.shared.stored.revision_of(key, id),
+        }
     }
 
     /// The last run of a stream that starts at or before `revision`: its first revision, and its position.
     pub(crate) fn run_at(&self, key: u64, revision: u64) -> Result<Option<(u64, u64)>, StoreError> {
-        let range = run_key(key, 0)..=run_key(key, revision);
-        let Some(entry) = self.runs.range(range).next_back() else {
-            return Ok(None);
+        // a stream's runs in a newer layer are all later than those in an older one
+        match self.shared.recent.read().find(|layer| layer.run_at(key, revision)) {
+            Some(run) => Ok(Some(run)),
+            None => self.shared.stored.run_at(key, revision),
+        }
+    }
+
+    /// Takes in what a durable frame changed; the log is indexed up to `end` then. Waits if the disk is behind.
+    pub(crate) fn apply(&self, staged: Staged, end: u64) -> Result<(), StoreError> {
+        let full = {
+            let mut recent = self.shared.recent.write();
+            recent.take_in(staged, end);
+            recent.freeze_if_full(self.layer_log_bytes)
         };
-        let (found, value) = entry.into_inner()?;
-        if found.len() != 16 || value.len() != 8 {
-            return Err(StoreError::IndexMismatch {
-                what: format!("an entry of stream key {key} cannot be read"),
-            });
+        match full {
+            Some(layer) => self.hand_over(layer),
+            None => Ok(()),
         }
-        let mut first = [0; 8];
-        first.copy_from_slice(&found[8..]);
-        Ok(Some((u64::from_be_bytes(first), u64_at(&value, 0))))
     }
 
-    /// Writes what a durable frame changed, all or nothing.
-    pub(crate) fn apply(&self, staged: &Staged, watermark: u64) -> Result<(), StoreError> {
-        let mut batch = self.database.batch().durability(Some(PersistMode::Buffer));
-        for (stream, head) in &staged.heads {
-            batch.insert(&self.heads, stream.as_bytes(), head.encode().as_slice());
-        }
-        for run in &staged.runs {
-            batch.insert(
-                &self.runs,
-                run_key(run.key, run.first).as_slice(),
-                run.position.to_le_bytes().as_slice(),
-            );
-        }
-        for ((key, id), revision) in &staged.ids {
-            batch.insert(&self.ids, id_key(*key, *id).as_slice(), revision.to_le_bytes().as_slice());
-        }
-        batch.insert(&self.state, WATERMARK, watermark.to_le_bytes().as_slice());
-        batch.commit()?;
-        Ok(())
+    /// Brings everything to the disk, and takes nothing more.
+    pub(crate) fn finish(&self) -> Result<(), StoreError> {
+        let rest = self.shared.recent.write().freeze();
+        let handed_over = rest.map_or(Ok(()), |layer| self.hand_over(layer));
+        self.join();
+        handed_over?;
+        self.failed()
     }
 
-    /// Flushes everything; for a clean shutdown only.
-    pub(crate) fn persist(&self) -> Result<(), StoreError> {
-        self.database.persist(PersistMode::SyncAll)?;
-        Ok(())
+    /// Bytes of memory that the newest entries take, about.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.shared.recent.read().bytes()
+    }
+
+    fn hand_over(&self, layer: Arc<Layer>) -> Result<(), StoreError> {
+        let sent = self.full_layers.lock().as_ref().is_some_and(|queue| queue.send(layer).is_ok());
+        if sent { Ok(()) } else { self.failed() }
+    }
+
+    fn failed(&self) -> Result<(), StoreError> {
+        match self.shared.failure.lock().clone() {
+            Some(cause) => Err(StoreError::IndexWrite { cause }),
+            None => Ok(()),
+        }
+    }
+
+    fn join(&self) {
+        drop(self.full_layers.lock().take());
+        if let Some(thread) = self.thread.lock().take() {
+            // a panic was reported by the thread itself; what it did not store is read again at the next start
+            drop(thread.join());
+        }
     }
 }
 
-fn run_key(key: u64, revision: u64) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&key.to_be_bytes());
-    bytes[8..].copy_from_slice(&revision.to_be_bytes());
-    bytes
+impl Drop for Index {
+    fn drop(&mut self) {
+        self.join();
+    }
 }
 
-fn id_key(key: u64, id: Uuid) -> [u8; 24] {
-    let mut bytes = [0; 24];
-    bytes[..8].copy_from_slice(&key.to_be_bytes());
-    bytes[8..].copy_from_slice(id.as_bytes());
-    bytes
+impl Shared {
+    /// Runs until there are no more layers. After a failure it ends, so that the writer's next layer is refused.
+    fn store_layers(&self, layers: &Receiver<Arc<Layer>>) {
+        while let Ok(layer) = layers.recv() {
+            match self.stored.add(&layer) {
+                Ok(()) => self.recent.write().forget(&layer),
+                Err(cause) => {
+                    let cause = describe(&cause);
+                    error!(%cause, "the index cannot be written: {cause}");
+                    *self.failure.lock() = Some(cause);
+                    return;
+                }
+            }
+        }
+    }
 }

@@ -93,10 +93,10 @@ fn mismatch(stream: &[u8], revision: u64, position: u64) -> StoreError {
 
 /// The head that reads of a stream go by. A metadata stream shows its last event only.
 pub(crate) fn head_for_reading(index: &Index, stream: &str) -> Result<Head, StoreError> {
-    let mut head = index.head(stream.as_bytes())?.unwrap_or_default();
+    let mut head = index.head(stream)?.unwrap_or_default();
     if let Some(described) = described_stream(stream) {
         head.max_count = Some(1);
-        head.tombstoned |= index.head(described.as_bytes())?.is_some_and(|described| described.tombstoned);
+        head.tombstoned |= index.head(described)?.is_some_and(|described| described.tombstoned);
     }
     Ok(head)
 }

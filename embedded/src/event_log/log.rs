@@ -63,8 +63,8 @@ impl Log {
         &self.directory
     }
 
-    pub(crate) fn disk(&self) -> &dyn Disk {
-        &*self.disk
+    pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
     }
 
     pub(crate) fn log_id(&self) -> Uuid {
@@ -75,7 +75,7 @@ impl Log {
         self.seed
     }
 
-    /// Position after the last durable and indexed frame.
+    /// Position after the last durable frame.
     pub(crate) fn committed(&self) -> u64 {
         self.committed.load(Ordering::Acquire)
     }

@@ -92,13 +92,7 @@ impl Node {
             Cluster { instance: Uuid::new_v4(), host, port },
         );
         let stopped = stop.clone().cancelled_owned();
-        let server = Server::builder()
-            .accept_http1(true)
-            .max_concurrent_streams(config.streams_per_connection_max)
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        let server = server(config.streams_per_connection_max)
             .add_routes(routes)
             .serve_with_incoming_shutdown(socket::accept(listener), stopped);
         let server = tokio::spawn(async move {
@@ -143,6 +137,17 @@ impl Node {
         info!(%address, "the event log on {address} is closed");
         Ok(())
     }
+}
+
+/// The server's settings, also for what it is measured against.
+pub(crate) fn server(streams_per_connection_max: u32) -> Server {
+    Server::builder()
+        .accept_http1(true)
+        .max_concurrent_streams(streams_per_connection_max)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
 }
 
 fn routes(streams: Streams, cluster: Cluster) -> Routes {

@@ -30,6 +30,9 @@ pub(crate) mod event_store {
         pub(crate) mod server_features {
             tonic::include_proto!("event_store.client.server_features");
         }
+        pub(crate) mod echo {
+            tonic::include_proto!("event_store.client.echo");
+        }
         pub(crate) mod gossip {
             tonic::include_proto!("event_store.client.gossip");
         }
@@ -40,7 +43,7 @@ pub(crate) mod event_store {
 }
 
 pub(crate) use event_store::client as shared;
-pub(crate) use event_store::client::{gossip, persistent_subscriptions, server_features, streams};
+pub(crate) use event_store::client::{echo, gossip, persistent_subscriptions, server_features, streams};
 
 use uuid::Uuid;
 

@@ -3,12 +3,14 @@
 //! Writes are strictly sequential and each is flushed before the next begins. So an intact frame proves that
 //! everything before it was flushed, and at most the last frame can be torn. Bytes that are no frame are
 //! therefore a torn tail, which is cut off, only if nothing says that they were durable once: no intact frame
-//! after them, no segment after theirs, no index entry for them, no clean shutdown behind them. Otherwise they
+//! after them, no segment after theirs, no index entry for them, no note that they were flushed, no clean
+//! shutdown behind them. Otherwise they
 //! are damage, and the log is not opened: cutting there would silently lose acknowledged events.
 
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tracing::{info, warn};
 
@@ -24,6 +26,7 @@ use super::segment::{
     Footer, SEGMENT_HEADER_BYTES, SEGMENT_SUFFIX, Segment, check_segment_header, encode_segment_header,
     segment_path,
 };
+use super::spare::Spare;
 use super::stage::{Entry, Stage};
 
 /// Bytes of the log per step of a replay.
@@ -74,8 +77,8 @@ pub(crate) fn open_sealed(log: &Log, bases: &[u64]) -> Result<(), StoreError> {
 /// What opening the last segment must know.
 #[derive(Debug)]
 pub(crate) struct Evidence {
-    /// Everything before this position is in the index, so it was durable.
-    pub(crate) watermark: Option<u64>,
+    /// Everything before this position is in the index, or was noted after its flush: it was durable.
+    pub(crate) durable: Option<u64>,
     /// The log's end at a clean shutdown.
     pub(crate) clean: Option<CleanMark>,
 }
@@ -99,10 +102,6 @@ pub(crate) fn open_tail(
         file.truncate(offset).map_err(StoreError::io("truncate", &path))?;
         file.sync().map_err(StoreError::io("flush", &path))?;
     }
-    if scan.tail == Tail::Clean {
-        // zeros after the last frame are space that was never used
-        file.truncate(scan.end - base).map_err(StoreError::io("truncate", &path))?;
-    }
     if scan.tail == Tail::Sealed {
         log.add_segment(Arc::new(Segment::sealed(log.directory(), base, scan.end)));
         let size = file.size().map_err(StoreError::io("read the size of", &path))?;
@@ -111,7 +110,9 @@ pub(crate) fn open_tail(
     let segment = Arc::new(Segment::active(log.directory(), base, scan.marks));
     log.add_segment(Arc::clone(&segment));
     let Scan { end, frames, records, frames_crc, .. } = scan;
-    Ok(Appender { segment, file, end, frames, records, frames_crc, segment_bytes })
+    // zeros after the last frame are space that was prepared and not used yet
+    let spare = Spare::begin(log.directory(), log.disk(), segment_bytes);
+    Ok(Appender { segment, file, end, frames, records, frames_crc, segment_bytes, spare })
 }
 
 /// A crash while a segment was created may leave its header unfinished; then nothing else is in it.
@@ -125,7 +126,7 @@ fn repair_header(
     let size = file.size().map_err(StoreError::io("read the size of", path))?;
     let checked = check_segment_header(file, path, base, log.log_id());
     let was_durable = evidence.clean.is_some()
-        || evidence.watermark.is_some_and(|watermark| watermark > base + SEGMENT_HEADER_BYTES);
+        || evidence.durable.is_some_and(|durable| durable > base + SEGMENT_HEADER_BYTES);
     if checked.is_ok() || was_durable || size > SEGMENT_HEADER_BYTES {
         return checked;
     }
@@ -139,17 +140,17 @@ fn check_tail(path: &Path, base: u64, scan: &Scan, evidence: &Evidence) -> Resul
     if let Tail::Damaged { what } = scan.tail {
         return Err(StoreError::corrupt(path, offset, format!("{what}, and intact events follow")));
     }
-    if let Some(watermark) = evidence.watermark.filter(|watermark| *watermark > scan.end) {
-        let what = format!("the events up to position {watermark} were durable, but the log ends here");
+    if let Some(mark) = evidence.clean
+        && (mark.end != scan.end || matches!(scan.tail, Tail::Torn { .. }))
+    {
+        let what = format!("the log was closed cleanly at position {}, but does not end there", mark.end);
         return Err(StoreError::corrupt(path, offset, what));
     }
-    match evidence.clean {
-        Some(mark) if mark.end != scan.end || matches!(scan.tail, Tail::Torn { .. }) => {
-            let what = format!("the log was closed cleanly at position {}, but does not end there", mark.end);
-            Err(StoreError::corrupt(path, offset, what))
-        }
-        _ => Ok(()),
+    if let Some(durable) = evidence.durable.filter(|durable| *durable > scan.end) {
+        let what = format!("the events up to position {durable} were durable, but the log ends here");
+        return Err(StoreError::corrupt(path, offset, what));
     }
+    Ok(())
 }
 
 /// Brings the index up to the end of the log.
@@ -158,6 +159,7 @@ pub(crate) fn replay(log: &Log, index: &Index, from: u64, end: u64) -> Result<()
     let mut position = from;
     let mut logged = from;
     let mut events: u64 = 0;
+    let started = Instant::now();
     while position < end {
         let chunk = log.read_forwards(position, REPLAY_READ_BYTES)?;
         for record in &chunk.records {
@@ -165,14 +167,15 @@ pub(crate) fn replay(log: &Log, index: &Index, from: u64, end: u64) -> Result<()
         }
         events += chunk.records.len() as u64;
         position = chunk.next.max(position + 1);
-        index.apply(&stage.take(), position.min(end))?;
+        index.apply(stage.take(), position.min(end))?;
         if position - logged >= REPLAY_LOG_BYTES {
             logged = position;
             info!(position, end, "indexing the log: {position} of {end} bytes");
         }
     }
     if from < end {
-        info!(events, from, end, "indexed {events} events that the index did not have");
+        let millis = started.elapsed().as_millis();
+        info!(events, from, end, "indexed {events} events that the index did not have, in {millis} ms");
     }
     Ok(())
 }

@@ -3,8 +3,9 @@
 //! The same code serves the writer, which decides later commands of a batch on top of the earlier ones, and
 //! the replay of the log after a crash. So an index that was rebuilt cannot differ from one that grew.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
+use ahash::{HashMap, HashMapExt};
 use uuid::Uuid;
 
 use super::error::StoreError;
@@ -26,15 +27,33 @@ pub(crate) struct Run {
 /// The changes of one frame.
 #[derive(Debug, Default)]
 pub(crate) struct Staged {
-    pub(crate) heads: HashMap<String, Head>,
+    pub(crate) heads: HashMap<Arc<str>, Head>,
     pub(crate) runs: Vec<Run>,
     pub(crate) ids: HashMap<(u64, Uuid), u64>,
-    /// Where the frame's events are, for repeats that arrive in the same batch.
-    pub(crate) events: HashMap<(u64, u64), (Uuid, u64)>,
     /// The newest metadata of streams whose metadata this frame changes.
     pub(crate) metadata: HashMap<String, Vec<u8>>,
-    /// Key and revision of the last record, to continue its run.
+    /// The frame's events in order.
+    events: Vec<StagedEvent>,
+    /// Key and revision of the last record, to continue its run; `None` after a record that is no event.
     last: Option<(u64, u64)>,
+}
+
+/// Where an event of the frame is, for repeats that arrive in the same batch.
+#[derive(Debug, Clone, Copy)]
+struct StagedEvent {
+    key: u64,
+    revision: u64,
+    id: Uuid,
+    position: u64,
+}
+
+impl Staged {
+    /// Id and position of an event of this frame. Asked for repeats only, so a search will do.
+    pub(crate) fn event_at(&self, key: u64, revision: u64) -> Option<(Uuid, u64)> {
+        let mut newest_first = self.events.iter().rev();
+        let event = newest_first.find(|event| event.key == key && event.revision == revision)?;
+        Some((event.id, event.position))
+    }
 }
 
 /// One record as the index sees it.
@@ -53,7 +72,7 @@ pub(crate) struct Entry<'a> {
 pub(crate) struct Stage<'a> {
     pub(crate) index: &'a Index,
     pub(crate) staged: Staged,
-    cache: HashMap<String, Head>,
+    cache: HashMap<Arc<str>, Head>,
 }
 
 impl<'a> Stage<'a> {
@@ -65,11 +84,11 @@ impl<'a> Stage<'a> {
         if let Some(head) = self.staged.heads.get(stream).or_else(|| self.cache.get(stream)) {
             return Ok(*head);
         }
-        let head = self.index.head(stream.as_bytes())?.unwrap_or_default();
+        let head = self.index.head(stream)?.unwrap_or_default();
         if self.cache.len() >= CACHED_HEADS_MAX {
             self.cache.clear();
         }
-        self.cache.insert(stream.to_owned(), head);
+        self.cache.insert(stream.into(), head);
         Ok(head)
     }
 
@@ -86,15 +105,17 @@ impl<'a> Stage<'a> {
         let key = *head.key.get_or_insert(entry.position);
         if entry.revision == TOMBSTONE_REVISION {
             head.tombstoned = true;
+            // the records before and after it do not lie side by side
+            self.staged.last = None;
         } else {
-            head.last = Some(entry.revision);
-            let continues = self.staged.last == Some((key, entry.revision.wrapping_sub(1)));
-            if !continues {
-                self.staged.runs.push(Run { key, first: entry.revision, position: entry.position });
+            let Entry { revision, position, id, .. } = entry;
+            head.last = Some(revision);
+            if self.staged.last != Some((key, revision.wrapping_sub(1))) {
+                self.staged.runs.push(Run { key, first: revision, position });
             }
-            self.staged.last = Some((key, entry.revision));
-            self.staged.ids.insert((key, entry.id), entry.revision);
-            self.staged.events.insert((key, entry.revision), (entry.id, entry.position));
+            self.staged.last = Some((key, revision));
+            self.staged.ids.insert((key, id), revision);
+            self.staged.events.push(StagedEvent { key, revision, id, position });
         }
         self.put(entry.stream, head);
         if let (Some(described), true) =
@@ -123,7 +144,9 @@ impl<'a> Stage<'a> {
         match self.staged.heads.get_mut(stream) {
             Some(staged) => *staged = head,
             None => {
-                self.staged.heads.insert(stream.to_owned(), head);
+                // the name is shared with the cache, where it is unless that was cleared just now
+                let known = self.cache.get_key_value(stream).map(|(name, _)| Arc::clone(name));
+                self.staged.heads.insert(known.unwrap_or_else(|| stream.into()), head);
             }
         }
     }

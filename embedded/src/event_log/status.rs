@@ -71,6 +71,11 @@ pub(crate) fn of_read(cause: &StoreError) -> Status {
         | StoreError::Locked { .. }
         | StoreError::Format { .. }
         | StoreError::Index(_)
+        | StoreError::IndexWrite { .. }
+        | StoreError::NoDurableMark { .. }
+        | StoreError::NotEmpty { .. }
+        | StoreError::NotABackup { .. }
+        | StoreError::Backup { .. }
         | StoreError::IndexMismatch { .. } => Status::internal("the log cannot be read; see the node's log"),
     }
 }

@@ -13,7 +13,8 @@ use tracing::{info, warn};
 use super::appender::Appender;
 use super::config::StoreConfig;
 use super::directory::{
-    CleanMark, Lock, distrust_index, index_directory, open_format, remove_distrusted_index, remove_index,
+    CleanMark, DurableMark, Lock, distrust_index, index_directory, open_format, remove_distrusted_index,
+    remove_index,
 };
 use super::disk::{Disk, SystemDisk};
 use super::error::{AppendError, StoreError};
@@ -22,12 +23,15 @@ use super::head::Head;
 use super::index::Index;
 use super::locate::{StreamCursor, head_for_reading, step_backwards, step_forwards};
 use super::log::{Chunk, Log};
+use super::meters::{Meters, figure};
 use super::recovery::{Evidence, list_segments, open_sealed, open_tail, replay};
 use super::segment::SEGMENT_HEADER_BYTES;
+use super::space::Space;
+use super::spare::Spare;
 use super::tail::Tail;
 use super::types::{Command, WriteResult};
 use super::verify::{Verified, verify};
-use super::writer::{self, Request, command_bytes};
+use super::writer::{self, Ends, Request, command_bytes};
 
 /// Commands that wait for the writer. Beyond, callers wait for a place.
 const QUEUE_COMMANDS_MAX: usize = 8_192;
@@ -42,13 +46,25 @@ pub(crate) struct Shared {
     pub(crate) log: Log,
     pub(crate) index: Index,
     pub(crate) tail: Tail,
+    pub(crate) meters: Meters,
+    /// Why nothing can be written until the log is opened again.
     failure: RwLock<Option<String>>,
+    /// Why nothing is written as long as the disk is full.
+    full: RwLock<Option<String>>,
 }
 
 impl Shared {
     /// Remembers why the log takes no more writes.
     pub(crate) fn fail(&self, reason: String) {
         self.failure.write().get_or_insert(reason);
+        self.meters.read_only.set(1.0);
+    }
+
+    /// Remembers why the log takes no writes at the moment.
+    pub(crate) fn set_full(&self, reason: Option<String>) {
+        let is_read_only = reason.is_some() || self.failure.read().is_some();
+        self.meters.read_only.set(if is_read_only { 1.0 } else { 0.0 });
+        *self.full.write() = reason;
     }
 
     /// Passes a result on, and notes if it says that the index is wrong.
@@ -82,29 +98,44 @@ impl Store {
         let directory = config.data_dir.clone();
         fs::create_dir_all(&directory).map_err(StoreError::io("create", &directory))?;
         let lock = Lock::take(&directory)?;
+        Spare::remove_old(&directory)?;
         let bases = list_segments(&directory)?;
         let log_id = open_format(&directory, !bases.is_empty())?;
         let log = Log::new(&directory, disk, log_id, Vec::new());
         open_sealed(&log, &bases)?;
-        let index = open_index(&log)?;
+        let index = open_index(&log, config.index_layer_log_bytes)?;
+        let durable = DurableMark::open(&directory, log_id)?;
+        let watermark = index.watermark();
         let evidence =
-            Evidence { watermark: index.watermark(log_id)?, clean: CleanMark::read(&directory, log_id)? };
+            Evidence { durable: watermark.max(durable.read()), clean: CleanMark::read(&directory, log_id)? };
         let appender = match bases.last() {
             Some(base) => open_tail(&log, *base, &evidence, config.segment_bytes)?,
             None => Appender::create(&log, 0, config.segment_bytes)?,
         };
         CleanMark::remove(&directory)?;
         log.commit(appender.end);
-        let index = catch_up(&log, index, evidence.watermark, appender.end)?;
+        durable.write(appender.end);
+        let index = catch_up(&log, index, config.index_layer_log_bytes, appender.end)?;
         info!(directory = %directory.display(), end = appender.end, "opened the log, which ends at {}", appender.end);
-        metrics::gauge!("event_log_read_only").set(0.0);
+        let meters = Meters::new();
+        meters.read_only.set(0.0);
+        meters.segments.set(figure(log.segments().len() as u64));
+        meters.end.set(figure(appender.end));
+        let space = Space::new(config.free_bytes_min);
         let tail = Tail::new(appender.end);
-        let shared = Arc::new(Shared { log, index, tail, failure: RwLock::new(None) });
+        let shared = Arc::new(Shared {
+            log,
+            index,
+            tail,
+            meters,
+            failure: RwLock::default(),
+            full: RwLock::default(),
+        });
         let (queue, requests) = mpsc::channel(QUEUE_COMMANDS_MAX);
         let for_writer = Arc::clone(&shared);
         let writer = thread::Builder::new()
             .name("event-log-writer".to_owned())
-            .spawn(move || writer::run(&for_writer, appender, requests))
+            .spawn(move || writer::run(&for_writer, Ends { appender, durable, space }, requests))
             .map_err(StoreError::io("start the writer of", &directory))?;
         Ok(Self {
             shared,
@@ -154,7 +185,7 @@ impl Store {
 
     /// Why the log takes no writes; `None` while it does.
     pub fn failure(&self) -> Option<String> {
-        self.shared.failure.read().clone()
+        self.shared.failure.read().clone().or_else(|| self.shared.full.read().clone())
     }
 
     /// Where a read from `position` starts: the first item at or after it.
@@ -232,7 +263,7 @@ impl Store {
             warn!("the log is closed without a clean mark, because its writer failed");
             return Ok(());
         };
-        self.shared.index.persist()?;
+        self.shared.index.finish()?;
         CleanMark { end: appender.end }.write(self.shared.log.directory(), self.shared.log.log_id())
     }
 
@@ -278,39 +309,43 @@ fn closed() -> AppendError {
 }
 
 /// Opens the index; one that does not open is thrown away.
-fn open_index(log: &Log) -> Result<Index, StoreError> {
+fn open_index(log: &Log, layer_log_bytes: u64) -> Result<Index, StoreError> {
     let path: PathBuf = index_directory(log.directory());
     remove_distrusted_index(log.directory())?;
-    match Index::open(&path) {
+    match Index::open(&path, log.log_id(), layer_log_bytes) {
         Ok(index) => Ok(index),
         Err(StoreError::Index(fjall::Error::Locked)) => {
             Err(StoreError::Locked { path: log.directory().to_path_buf() })
         }
+        Err(error) if error.is_disk_full() => Err(error),
         Err(error) => {
             warn!(%error, "the index does not open and is rebuilt from the log: {error}");
-            remove_index(log.directory())?;
-            Index::open(&path)
+            renewed(log, layer_log_bytes)
         }
     }
 }
 
-/// Replays what the index lacks; an index that fails at that is rebuilt once.
-fn catch_up(log: &Log, index: Index, watermark: Option<u64>, end: u64) -> Result<Index, StoreError> {
-    if let Some(from) = watermark {
+/// Reads from the log what the index lacks; an index that fails at that is rebuilt once.
+fn catch_up(log: &Log, index: Index, layer_log_bytes: u64, end: u64) -> Result<Index, StoreError> {
+    if let Some(from) = index.watermark() {
         match replay(log, &index, from, end) {
             Ok(()) => return Ok(index),
-            Err(error @ StoreError::Corrupt { .. }) => return Err(error),
+            Err(error @ (StoreError::Corrupt { .. } | StoreError::IndexWrite { .. })) => return Err(error),
             Err(error) => warn!(%error, "the index fails and is rebuilt from the log: {error}"),
         }
     }
-    let index = if index.is_empty()? { index } else { renewed(log, index)? };
-    index.claim(log.log_id(), SEGMENT_HEADER_BYTES)?;
+    let index = if index.is_empty()? {
+        index
+    } else {
+        drop(index);
+        renewed(log, layer_log_bytes)?
+    };
+    index.claim(SEGMENT_HEADER_BYTES)?;
     replay(log, &index, SEGMENT_HEADER_BYTES, end)?;
     Ok(index)
 }
 
-fn renewed(log: &Log, index: Index) -> Result<Index, StoreError> {
-    drop(index);
+fn renewed(log: &Log, layer_log_bytes: u64) -> Result<Index, StoreError> {
     remove_index(log.directory())?;
-    Index::open(&index_directory(log.directory()))
+    Index::open(&index_directory(log.directory()), log.log_id(), layer_log_bytes)
 }

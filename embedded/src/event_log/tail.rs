@@ -2,8 +2,8 @@
 //! nothing is ever missed: the ring only saves work.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
@@ -22,8 +22,7 @@ pub(crate) struct Committed {
     pub(crate) start: u64,
     /// Position after the frame.
     pub(crate) end: u64,
-    pub(crate) bytes: usize,
-    pub(crate) records: Arc<[Record]>,
+    pub(crate) frame: Bytes,
 }
 
 #[derive(Debug, Default)]
@@ -51,11 +50,11 @@ impl Tail {
 
     pub(crate) fn push(&self, frame: Committed) {
         let mut ring = self.ring.write();
-        ring.bytes += frame.bytes;
+        ring.bytes += frame.frame.len();
         ring.frames.push_back(frame);
         while ring.bytes > RING_BYTES_MAX || ring.frames.len() > RING_FRAMES_MAX {
             let Some(oldest) = ring.frames.pop_front() else { break };
-            ring.bytes -= oldest.bytes;
+            ring.bytes -= oldest.frame.len();
         }
     }
 
@@ -73,14 +72,14 @@ impl Tail {
         }
         let mut chunk = Chunk { records: Vec::new(), next: position };
         let mut bytes = 0;
-        for frame in ring.frames.range(first..) {
-            if bytes > 0 && bytes + frame.bytes > bytes_max {
+        for committed in ring.frames.range(first..) {
+            if bytes > 0 && bytes + committed.frame.len() > bytes_max {
                 break;
             }
-            let skip = frame.records.partition_point(|record| record.position() < position);
-            chunk.records.extend(frame.records[skip..].iter().cloned());
-            chunk.next = frame.end;
-            bytes += frame.bytes;
+            let records = Record::split_frame(&committed.frame);
+            chunk.records.extend(records.filter(|record| record.position() >= position));
+            chunk.next = committed.end;
+            bytes += committed.frame.len();
         }
         Some(chunk)
     }

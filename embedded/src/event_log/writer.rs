@@ -15,10 +15,13 @@ use tracing::{error, info};
 
 use super::appender::{Appender, Landed};
 use super::decide::{Decision, decide_append, decide_delete, decide_tombstone};
-use super::error::{AppendError, StoreError};
-use super::frame::{FrameBuilder, Record, TOMBSTONE_REVISION};
+use super::directory::DurableMark;
+use super::error::{AppendError, StoreError, describe};
+use super::frame::{FrameBuilder, TOMBSTONE_REVISION};
 use super::head::{DELETED_BEFORE, METADATA_TYPE, TOMBSTONE_TYPE, described_stream};
 use super::locate::record_at;
+use super::meters::figure;
+use super::space::Space;
 use super::stage::{Entry, Stage};
 use super::store::Shared;
 use super::tail::Committed;
@@ -41,10 +44,18 @@ pub(crate) struct Request {
     pub(crate) _permit: OwnedSemaphorePermit,
 }
 
+/// What only the writer touches.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    pub(crate) appender: Appender,
+    pub(crate) durable: DurableMark,
+    pub(crate) space: Space,
+}
+
 /// Runs until all senders are gone. Returns the appender for the clean shutdown, if it is still sound.
 pub(crate) fn run(
     shared: &Arc<Shared>,
-    mut appender: Appender,
+    mut ends: Ends,
     mut queue: mpsc::Receiver<Request>,
 ) -> Option<Appender> {
     let mut stage = Stage::new(&shared.index);
@@ -52,22 +63,23 @@ pub(crate) fn run(
     let mut batch = Vec::new();
     while let Some(first) = queue.blocking_recv() {
         gather(&mut batch, first, &mut queue);
-        if let Some(reason) = &failed {
+        shared.meters.queue_commands.set(figure(queue.len() as u64));
+        let full = ends.space.refusal(shared, ends.appender.end);
+        if let Some(reason) = failed.as_deref().or(full) {
             refuse(&mut batch, reason);
             continue;
         }
-        let written = write_batch(shared, &mut appender, &mut stage, &mut batch);
+        let written = write_batch(shared, &mut ends, &mut stage, &mut batch);
         if let Err(cause) = shared.checked(written) {
             let reason = describe(&cause);
             error!(%reason, "the log takes no more writes: {reason}");
-            metrics::gauge!("event_log_read_only").set(1.0);
-            refuse(&mut batch, &reason);
             shared.fail(reason.clone());
+            refuse(&mut batch, &reason);
             failed = Some(reason);
         }
     }
     info!("the log's writer ends");
-    failed.is_none().then_some(appender)
+    failed.is_none().then_some(ends.appender)
 }
 
 fn gather(batch: &mut Vec<Request>, first: Request, queue: &mut mpsc::Receiver<Request>) {
@@ -95,26 +107,15 @@ fn refuse(batch: &mut Vec<Request>, reason: &str) {
     }
 }
 
-/// An error with its causes, for the log and for callers.
-fn describe(cause: &StoreError) -> String {
-    let mut text = cause.to_string();
-    let mut source = std::error::Error::source(cause);
-    while let Some(inner) = source {
-        text = format!("{text}: {inner}");
-        source = inner.source();
-    }
-    text
-}
-
 /// Decides, writes, flushes, indexes, shows and answers one batch; answers nobody if it fails.
 fn write_batch(
     shared: &Shared,
-    appender: &mut Appender,
+    ends: &mut Ends,
     stage: &mut Stage<'_>,
     batch: &mut Vec<Request>,
 ) -> Result<(), StoreError> {
     let bytes: usize = batch.iter().map(|request| command_bytes(&request.command)).sum();
-    let position = appender.start_frame(&shared.log)?;
+    let position = ends.appender.start_frame(&shared.log)?;
     let mut frame = Frame {
         shared,
         stage,
@@ -127,11 +128,14 @@ fn write_batch(
     }
     let builder = frame.builder;
     if !builder.is_empty() {
-        commit(shared, appender, stage, builder)?;
+        commit(shared, ends, stage, builder)?;
     }
-    metrics::histogram!("event_log_batch_commands").record(count_f64(batch.len()));
-    for (request, answer) in batch.drain(..).zip(answers) {
-        metrics::histogram!("event_log_append_seconds").record(request.queued_at.elapsed().as_secs_f64());
+    shared.meters.batch_commands.record(figure(batch.len() as u64));
+    let now = Instant::now();
+    // newest first: a session that waits for its oldest answer is woken when all the others are there, too
+    for (request, answer) in batch.drain(..).zip(answers).rev() {
+        let waited = now.saturating_duration_since(request.queued_at);
+        shared.meters.append_seconds.record(waited.as_secs_f64());
         drop(request.reply.send(answer));
     }
     Ok(())
@@ -139,23 +143,31 @@ fn write_batch(
 
 fn commit(
     shared: &Shared,
-    appender: &mut Appender,
+    ends: &mut Ends,
     stage: &mut Stage<'_>,
     builder: FrameBuilder,
 ) -> Result<(), StoreError> {
     let count = builder.count();
     let bytes = builder.finish();
-    let Landed { position, end } = appender.write(&bytes)?;
-    let staged = stage.take();
-    shared.index.apply(&staged, end)?;
-    let records: Arc<[Record]> = Record::split_frame(&bytes).into();
-    let start = shared.log.committed().min(position);
-    shared.tail.push(Committed { start, end, bytes: bytes.len(), records });
+    let Landed { position, end } = ends.appender.write(&bytes, &shared.meters.flush_seconds)?;
+    ends.durable.write(end);
+    let (start, length) = (shared.log.committed().min(position), bytes.len());
+    shared.tail.push(Committed { start, end, frame: bytes });
+    // before the index: what that names must be readable
     shared.log.commit(end);
+    shared.index.apply(stage.take(), end)?;
     shared.tail.announce(end);
-    metrics::counter!("event_log_events_total").increment(u64::from(count));
-    metrics::counter!("event_log_bytes_total").increment(bytes.len() as u64);
+    measure(shared, count, length, end);
     Ok(())
+}
+
+fn measure(shared: &Shared, count: u32, bytes: usize, end: u64) {
+    let meters = &shared.meters;
+    meters.events.increment(u64::from(count));
+    meters.bytes.increment(bytes as u64);
+    meters.end.set(figure(end));
+    meters.index_memory_bytes.set(figure(shared.index.memory_bytes() as u64));
+    meters.index_lag_bytes.set(figure(end - shared.index.watermark().unwrap_or(0).min(end)));
 }
 
 /// The frame that a batch fills.
@@ -184,7 +196,7 @@ impl Frame<'_, '_> {
         let first = match decide_append(self.stage, &self.shared.log, stream, expected, events)? {
             Decision::Write { first_revision } => first_revision,
             Decision::Repeat(written) => {
-                metrics::counter!("event_log_repeated_appends_total").increment(1);
+                self.shared.meters.repeats.increment(1);
                 return Ok(Ok(written));
             }
             Decision::Refuse(refusal) => return Ok(Err(refusal)),
@@ -288,8 +300,4 @@ fn system_event(event_type: &str, data: Vec<u8>) -> NewEvent {
 pub(crate) fn now_ticks() -> u64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(elapsed.as_nanos() / 100).unwrap_or(u64::MAX)
-}
-
-fn count_f64(count: usize) -> f64 {
-    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }

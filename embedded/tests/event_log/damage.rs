@@ -265,3 +265,57 @@ fn a_foreign_directory_is_refused() {
     let error = Store::open(config(directory.path())).err().unwrap();
     assert!(matches!(error, StoreError::Format { .. }), "{error}");
 }
+
+#[test]
+fn a_prepared_segment_is_as_safe_as_one_that_grows() {
+    let mebibyte = 1024 * 1024;
+    let config = |directory: &Path| StoreConfig { segment_bytes: mebibyte, ..StoreConfig::new(directory) };
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(config(directory.path())).unwrap();
+    let last = || segments(directory.path()).pop().unwrap();
+    let is_prepared =
+        || fs::metadata(last()).unwrap().len() >= mebibyte && segments(directory.path()).len() > 1;
+    // the first segment grows; whether the next one is ready in time is the disk's affair
+    while !is_prepared() {
+        append(&store, "a", 100);
+    }
+    append(&store, "a", 3);
+    let all = read_all(&store).unwrap();
+    let (base, end) = (last().file_stem().unwrap().to_str().unwrap().parse::<u64>().unwrap(), store.end());
+    let end = usize::try_from(end - base).unwrap();
+    let crashed = tempfile::tempdir().unwrap();
+    let reopened = || {
+        let copied = crashed.path().join("log");
+        drop(fs::remove_dir_all(&copied));
+        copy(directory.path(), &copied);
+        (copied.clone(), copied.join(last().file_name().unwrap()))
+    };
+    // as it was left; with an unfinished frame among the zeros; with a frame of another place there
+    let (copied, _) = reopened();
+    assert_eq!(read_all(&Store::open(config(&copied)).unwrap()).unwrap(), all);
+    for torn in [(1..40).collect::<Vec<u8>>(), fs::read(last()).unwrap()[64..end].to_vec()] {
+        let (copied, segment) = reopened();
+        let mut bytes = fs::read(&segment).unwrap();
+        bytes[end + 3..end + 3 + torn.len()].copy_from_slice(&torn);
+        fs::write(&segment, bytes).unwrap();
+        let recovered = Store::open(config(&copied)).unwrap();
+        append(&recovered, "b", 1);
+        drop(recovered);
+        assert_eq!(read_all(&Store::open(config(&copied)).unwrap()).unwrap()[..all.len()], all);
+    }
+    for offset in (0..end).step_by(end / 50) {
+        let (copied, segment) = reopened();
+        flip(&segment, offset);
+        let refused = Store::open(config(&copied));
+        assert!(matches!(refused, Err(StoreError::Corrupt { .. })), "byte {offset}");
+    }
+    // sealed, it is as long as what it holds
+    let sealed = last();
+    while segments(directory.path()).pop().unwrap() == sealed {
+        append(&store, "a", 100);
+    }
+    drop(store);
+    let report = embedded::event_log::inspect(directory.path(), &mut |_| {}).unwrap();
+    assert_eq!(report.findings, Vec::<String>::new());
+    assert!(!directory.path().join("next-segment").exists());
+}

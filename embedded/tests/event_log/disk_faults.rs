@@ -14,6 +14,9 @@ use uuid::Uuid;
 const HEALTHY: u8 = 0;
 const FLUSH_FAILS: u8 = 1;
 const DISK_FULL: u8 = 2;
+const DISK_NEARLY_FULL: u8 = 3;
+const SPARE_SLOW: u8 = 4;
+const SPARE_FAILS: u8 = 5;
 
 /// Raw codes of the operating system: there is no kind for the first one.
 const EIO: i32 = 5;
@@ -27,32 +30,49 @@ struct FaultyDisk {
 #[derive(Debug)]
 struct FaultyFile {
     inner: Arc<dyn DiskFile>,
+    /// The next segment's file, which is prepared beside the log.
+    is_spare: bool,
     fault: Arc<AtomicU8>,
 }
 
 impl FaultyDisk {
-    fn wrap(&self, inner: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
-        Arc::new(FaultyFile { inner, fault: Arc::clone(&self.fault) })
+    fn wrap(&self, inner: Arc<dyn DiskFile>, path: &Path) -> Arc<dyn DiskFile> {
+        let is_spare = path.ends_with("next-segment");
+        Arc::new(FaultyFile { inner, is_spare, fault: Arc::clone(&self.fault) })
     }
 }
 
 impl Disk for FaultyDisk {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        SystemDisk.create(path).map(|file| self.wrap(file))
+        SystemDisk.create(path).map(|file| self.wrap(file, path))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        SystemDisk.open(path).map(|file| self.wrap(file))
+        SystemDisk.open(path).map(|file| self.wrap(file, path))
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         SystemDisk.sync_directory(path)
     }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<Option<u64>> {
+        match self.fault.load(Ordering::SeqCst) {
+            DISK_NEARLY_FULL => Ok(Some(1_000)),
+            _ => SystemDisk.free_bytes(path),
+        }
+    }
 }
 
 impl DiskFile for FaultyFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        if self.fault.load(Ordering::SeqCst) == DISK_FULL {
+        let fault = self.fault.load(Ordering::SeqCst);
+        if self.is_spare && fault == SPARE_FAILS {
+            return Err(io::Error::from_raw_os_error(ENOSPC));
+        }
+        if self.is_spare && fault == SPARE_SLOW {
+            std::thread::sleep(Duration::from_millis(30));
+        }
+        if fault == DISK_FULL {
             self.inner.write_at(&bytes[..bytes.len() / 2], offset)?;
             return Err(io::Error::from_raw_os_error(ENOSPC));
         }
@@ -126,5 +146,60 @@ fn after_a_failed_write_or_flush_nothing_is_acknowledged_until_a_new_start() {
         let unknown = u64::from(fault == FLUSH_FAILS);
         assert_eq!(found, (0..10 + unknown).collect::<Vec<_>>(), "only the unanswered append may have come");
         append(&store, 99).unwrap();
+    }
+}
+
+#[test]
+fn a_nearly_full_disk_takes_no_writes_until_there_is_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let config = StoreConfig { free_bytes_min: 2_000, ..StoreConfig::new(directory.path()) };
+    let store = Store::open_on(config, Arc::new(disk.clone())).unwrap();
+    append(&store, 0).unwrap();
+    disk.fault.store(DISK_NEARLY_FULL, Ordering::SeqCst);
+    let mut written = 1;
+    let refused = loop {
+        match append(&store, written) {
+            Ok(_) => written += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert!(
+        matches!(&refused, AppendError::Unavailable { reason } if reason.contains("make room")),
+        "{refused}"
+    );
+    assert_eq!(store.failure().as_deref(), refused.to_string().split_once(": ").map(|(_, reason)| reason));
+    assert_eq!(numbers(&store), (0..written).collect::<Vec<_>>(), "reads go on");
+    disk.fault.store(HEALTHY, Ordering::SeqCst);
+    while append(&store, written).is_err() {
+        std::thread::yield_now();
+    }
+    assert_eq!(store.failure(), None);
+    assert_eq!(numbers(&store).len() as u64, written + 1);
+    drop(store);
+    assert_eq!(numbers(&Store::open(StoreConfig::new(directory.path())).unwrap()).len() as u64, written + 1);
+}
+
+#[test]
+fn a_segment_that_is_not_prepared_in_time_grows_instead() {
+    let big = |number: u64| NewEvent {
+        id: Uuid::new_v4(),
+        event_type: "Said".to_owned(),
+        content_type: "application/octet-stream".to_owned(),
+        metadata: Vec::new().into(),
+        data: vec![u8::try_from(number % 251).unwrap(); 200_000].into(),
+    };
+    for fault in [SPARE_SLOW, SPARE_FAILS] {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = FaultyDisk::default();
+        disk.fault.store(fault, Ordering::SeqCst);
+        let config = || StoreConfig { segment_bytes: 1 << 20, ..StoreConfig::new(directory.path()) };
+        let store = Store::open_on(config(), Arc::new(disk.clone())).unwrap();
+        for number in 0..40 {
+            let (stream, events) = ("a".to_owned(), vec![big(number)]);
+            store.write_blocking(Command::Append { stream, expected: Expected::Any, events }).unwrap();
+        }
+        drop(store);
+        assert_eq!(Store::open(config()).unwrap().verify().unwrap().records, 40);
     }
 }

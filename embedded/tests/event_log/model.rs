@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use embedded::event_log::{
-    AppendError, Command, Expected, NewEvent, Store, StoreConfig, StreamCursor, WriteResult,
+    AppendError, Command, Expected, NewEvent, Store, StoreConfig, StreamCursor, WriteResult, inspect,
 };
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -14,6 +14,7 @@ enum Step {
     Delete { stream: u8, expected: Wanted },
     Tombstone { stream: u8, expected: Wanted },
     Reopen,
+    Rebuild,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -150,6 +151,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (stream.clone(), wanted()).prop_map(|(stream, expected)| Step::Delete { stream, expected }),
         1 => (stream, wanted()).prop_map(|(stream, expected)| Step::Tombstone { stream, expected }),
         1 => Just(Step::Reopen),
+        1 => Just(Step::Rebuild),
     ]
 }
 
@@ -218,7 +220,7 @@ fn run(store: &Store, streams: &mut HashMap<u8, Stream>, step: Step) {
             let result = store.write_blocking(Command::Tombstone { stream: name(stream), expected });
             assert_eq!(outcome(&result, false), model.tombstone(expected));
         }
-        Step::Reopen => {}
+        Step::Reopen | Step::Rebuild => {}
     }
 }
 
@@ -226,14 +228,24 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_history_agrees_with_the_model(steps in prop::collection::vec(step(), 1..60)) {
+    fn every_history_agrees_with_the_model(
+        steps in prop::collection::vec(step(), 1..60),
+        layer in prop::sample::select(vec![1, 500, 1 << 30]),
+    ) {
         let directory = tempfile::tempdir().unwrap();
-        let config = || StoreConfig { segment_bytes: 1_500, ..StoreConfig::new(directory.path()) };
+        let config = || StoreConfig {
+            segment_bytes: 1_500,
+            index_layer_log_bytes: layer,
+            ..StoreConfig::new(directory.path())
+        };
         let mut store = Store::open(config()).unwrap();
         let mut streams: HashMap<u8, Stream> = HashMap::new();
         for step in steps {
-            if matches!(step, Step::Reopen) {
+            if matches!(step, Step::Reopen | Step::Rebuild) {
                 drop(store);
+                if matches!(step, Step::Rebuild) {
+                    std::fs::remove_dir_all(directory.path().join("index")).unwrap();
+                }
                 store = Store::open(config()).unwrap();
             }
             run(&store, &mut streams, step);
@@ -242,5 +254,8 @@ proptest! {
             }
         }
         store.verify().unwrap();
+        drop(store);
+        let report = inspect(directory.path(), &mut |_| {}).unwrap();
+        prop_assert_eq!(report.findings, Vec::<String>::new());
     }
 }

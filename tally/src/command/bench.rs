@@ -1,7 +1,10 @@
 //! `tally bench`: what this machine does, each figure beside its baseline in the same run.
 
+mod append_node;
 mod audience;
 mod bare;
+mod bare_commit;
+mod big_log;
 mod child;
 mod command_to_socket;
 mod durable_chat;
@@ -9,8 +12,11 @@ mod fan_out;
 mod figure;
 mod http;
 mod load;
+mod log_size;
 mod machine;
+mod node_process;
 mod people;
+mod recovery;
 mod room;
 mod stateless;
 
@@ -45,6 +51,12 @@ pub(crate) struct Bench {
     /// A directory on the disk that is to be measured; by default the system's for temporary files.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Events of the largest log, where that matters (recovery, log-size): a hundred million take 15 GB of disk.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..=1_000_000_000))]
+    events: u64,
+    /// Be the echo.
+    #[arg(long, hide = true)]
+    serve_echo: bool,
     /// Be the stateless server.
     #[arg(long, hide = true)]
     serve_stateless: bool,
@@ -65,6 +77,12 @@ enum Name {
     CommandToSocket,
     /// Frames to 1,000 sockets for a second of processor time, beside a bare loop.
     FanOut,
+    /// Appends to the event-log node and reads from it, beside an echo, a bare flush, and the real server.
+    AppendNode,
+    /// From the start of a node that was killed to its first durable append.
+    Recovery,
+    /// What appends, look-ups and reads cost in logs of ever more events.
+    LogSize,
 }
 
 /// What all figures of a run share.
@@ -82,6 +100,10 @@ impl Bench {
         }
         if self.serve_write_side {
             return crate::services::run(config, Services::WRITE_SIDE).await;
+        }
+        if self.serve_echo {
+            let listening = |address| println!("{address}");
+            return Ok(embedded::event_log::measure::serve_echo(listening).await?);
         }
         if self.serve_bare {
             return fan_out::serve_bare(config).await;
@@ -129,6 +151,9 @@ impl Bench {
                 Name::DurableChat => durable_chat::measure(run).await?,
                 Name::CommandToSocket => command_to_socket::measure(run).await?,
                 Name::FanOut => fan_out::measure(run).await?,
+                Name::AppendNode => append_node::measure(run).await?,
+                Name::Recovery => recovery::measure(run, self.events).await?,
+                Name::LogSize => log_size::measure(run, self.events).await?,
             });
         }
         Ok(figures)

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::vec::IntoIter;
 
+use metrics::Counter;
+use prost::Message;
 use tokio::sync::mpsc;
 use tonic::Status;
 
@@ -75,12 +77,20 @@ pub(super) struct Delivery {
     groups: mpsc::Sender<Result<Vec<ReadResp>, Status>>,
     encoder: EventEncoder,
     group: Vec<ReadResp>,
+    messages: Counter,
+    bytes: Counter,
 }
 
 /// A queue from a reader to its client.
 pub(super) fn channel(uuid_form: UuidForm) -> (Delivery, Deliveries) {
     let (sender, receiver) = mpsc::channel(GROUPS_MAX);
-    let delivery = Delivery { groups: sender, encoder: EventEncoder::new(uuid_form), group: Vec::new() };
+    let delivery = Delivery {
+        groups: sender,
+        encoder: EventEncoder::new(uuid_form),
+        group: Vec::new(),
+        messages: metrics::counter!("event_log_read_messages_total"),
+        bytes: metrics::counter!("event_log_read_bytes_total"),
+    };
     (delivery, Deliveries { groups: receiver, current: Vec::new().into_iter() })
 }
 
@@ -111,6 +121,8 @@ impl Delivery {
         if self.group.is_empty() {
             return Ok(());
         }
+        self.messages.increment(self.group.len() as u64);
+        self.bytes.increment(self.group.iter().map(Message::encoded_len).sum::<usize>() as u64);
         self.groups.send(Ok(std::mem::take(&mut self.group))).await.map_err(|_| Gone)
     }
 
