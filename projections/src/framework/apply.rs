@@ -3,16 +3,19 @@
 use std::collections::HashMap;
 
 use schemas::{Position, Revision, Timestamp};
-use sqlx::PgPool;
+use sqlx::PgConnection;
 
 use super::checkpoint::{self, Lead};
 use super::generations::Generation;
-use super::{Failure, Fuse, Recorded, Work, signed};
+use super::{Change, Failure, Fuse, Work, signed};
 
-/// Events that follow each other in the log, decoded.
+/// What events that follow each other in the log change.
 #[derive(Default)]
 pub(crate) struct Batch {
-    pub(crate) events: Vec<Recorded>,
+    /// `None`: nothing, as there are no events in it.
+    pub(crate) change: Option<Box<dyn Change>>,
+    /// How many events there are in it.
+    pub(crate) events: usize,
     /// The first and the last revision of each stream in it, without gaps between.
     pub(crate) streams: HashMap<String, (Revision, Revision)>,
     /// Everything wanted up to here is in this batch or those before.
@@ -25,20 +28,20 @@ pub(crate) struct Batch {
 
 /// Applies a batch. On `Ok` rows and checkpoint are committed, and `lead` knows.
 pub(crate) async fn apply(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     fuse: &Fuse,
     generation: &Generation,
     lead: &mut Lead,
-    batch: &Batch,
+    batch: Batch,
 ) -> Result<(), Failure> {
     let Some(position) = batch.position.filter(|position| Some(*position) > lead.position) else {
         return Ok(());
     };
-    let mut work = Work::begin(pool, &generation.schema(), fuse).await?;
+    let mut work = Work::begin(connection, fuse).await?;
     checkpoint::advance(&mut work, generation, *lead, position).await?;
-    if !batch.events.is_empty() {
+    if let Some(change) = batch.change {
         follow(&mut work, &batch.streams).await?;
-        generation.view.apply(&mut work, &batch.events).await?;
+        change.apply(&mut work).await?;
     }
     work.commit().await?;
     lead.position = Some(position);

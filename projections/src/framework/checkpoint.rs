@@ -1,7 +1,7 @@
 //! The checkpoint of a generation: how far its rows are, and whose turn it is to move it.
 
 use schemas::Position;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use super::generations::Generation;
 use super::{Failure, Work, signed};
@@ -59,7 +59,11 @@ pub(crate) async fn advance(
 
 /// Makes sure that the checkpoint is still what we believe. A database that crashed may have lost our last commits,
 /// and on a quiet log no transaction of ours would notice.
-pub(crate) async fn confirm(pool: &PgPool, generation: &Generation, lead: Lead) -> Result<(), Failure> {
+pub(crate) async fn confirm(
+    connection: &mut PgConnection,
+    generation: &Generation,
+    lead: Lead,
+) -> Result<(), Failure> {
     let stands: Option<i32> = sqlx::query_scalar(
         "SELECT 1 FROM read.views
          WHERE view = $1 AND version = $2 AND generation = $3
@@ -70,7 +74,7 @@ pub(crate) async fn confirm(pool: &PgPool, generation: &Generation, lead: Lead) 
     .bind(generation.number)
     .bind(lead.position.map(|position| signed(position.0)))
     .bind(lead.epoch)
-    .fetch_optional(pool)
+    .fetch_optional(connection)
     .await?;
     stands.map(drop).ok_or(Failure::Fenced)
 }

@@ -2,15 +2,21 @@
 
 mod audience;
 mod bare;
+mod bare_rows;
 mod child;
 mod command_to_socket;
 mod durable_chat;
 mod fan_out;
 mod figure;
 mod http;
+mod idle_memory;
+mod lag;
 mod load;
 mod machine;
+mod past;
 mod people;
+mod projection;
+mod resume;
 mod room;
 mod stateless;
 
@@ -61,6 +67,12 @@ enum Name {
     CommandToSocket,
     /// Frames to 1,000 sockets for a second of processor time, beside a bare loop.
     FanOut,
+    /// Read models that catch up with the log, beside bare inserts of the same rows, and how late their rows are.
+    Projection,
+    /// Resident memory of the server for each of 5,000 idle viewers, beside a bare loop's.
+    IdleMemory,
+    /// 5,000 viewers who come back after the server was killed, until all have what they missed.
+    Resume,
 }
 
 /// What all figures of a run share.
@@ -122,6 +134,9 @@ impl Bench {
                 Name::DurableChat => durable_chat::measure(run).await?,
                 Name::CommandToSocket => command_to_socket::measure(run).await?,
                 Name::FanOut => fan_out::measure(run).await?,
+                Name::Projection => projection::measure(run).await?,
+                Name::IdleMemory => idle_memory::measure(run).await?,
+                Name::Resume => resume::measure(run).await?,
             });
         }
         Ok(figures)
