@@ -8,3 +8,4 @@ pub(crate) mod healthcheck;
 pub(crate) mod migrate;
 pub(crate) mod rebuild;
 pub(crate) mod token;
+pub(crate) mod views;

@@ -38,14 +38,33 @@ pub(crate) async fn apply(
         return Ok(());
     };
     let mut work = Work::begin(connection, fuse).await?;
-    checkpoint::advance(&mut work, generation, *lead, position).await?;
-    if let Some(change) = batch.change {
-        follow(&mut work, &batch.streams).await?;
-        change.apply(&mut work).await?;
+    match bring(&mut work, generation, *lead, position, batch).await {
+        Ok(()) => work.commit().await?,
+        Err(failure) => {
+            // at once: its locks stand in the way of whoever writes down why
+            work.roll_back().await;
+            return Err(failure);
+        }
     }
-    work.commit().await?;
     lead.position = Some(position);
     Ok(())
+}
+
+async fn bring(
+    work: &mut Work<'_>,
+    generation: &Generation,
+    lead: Lead,
+    position: Position,
+    batch: Batch,
+) -> Result<(), Failure> {
+    checkpoint::advance(work, generation, lead, position).await?;
+    match batch.change {
+        None => Ok(()),
+        Some(change) => {
+            follow(work, &batch.streams).await?;
+            change.apply(work).await
+        }
+    }
 }
 
 /// Notes how far each stream is, and finds those that do not go on where they ended.

@@ -32,6 +32,19 @@ pub(crate) async fn take_lead(pool: &PgPool, generation: &Generation, status: &s
     Ok(Lead { epoch, position: position.map(unsigned) })
 }
 
+/// Where a generation is; `None`: it has nothing yet.
+pub(crate) async fn position(pool: &PgPool, generation: &Generation) -> Result<Option<Position>, Failure> {
+    let position: Option<Option<i64>> = sqlx::query_scalar(
+        "SELECT position FROM read.views WHERE view = $1 AND version = $2 AND generation = $3",
+    )
+    .bind(generation.view.name())
+    .bind(generation.view.version())
+    .bind(generation.number)
+    .fetch_optional(pool)
+    .await?;
+    Ok(position.flatten().map(unsigned))
+}
+
 /// Moves the checkpoint, in the transaction that brings the rows there, before any of them: whoever no longer
 /// leads finds no row and must not write.
 pub(crate) async fn advance(

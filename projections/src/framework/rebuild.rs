@@ -23,6 +23,8 @@ pub struct Progress {
     pub head: Option<Position>,
     /// Events applied by this run.
     pub events: u64,
+    /// Whether it goes on where an earlier one stopped.
+    pub is_resumed: bool,
 }
 
 /// Why a rebuild came to nothing.
@@ -53,7 +55,9 @@ pub(crate) async fn rebuild(
     generations::assign(&tools.pool, view).await.map_err(RebuildError::Failed)?;
     let generation = generations::beside(&tools.pool, view).await.map_err(RebuildError::Failed)?;
     let head = tools.log.head().await.map_err(|error| RebuildError::Failed(error.into()))?;
-    let so_far = Mutex::new(Progress { position: None, head, events: 0 });
+    let is_resumed =
+        checkpoint::position(&tools.pool, &generation).await.map_err(RebuildError::Failed)?.is_some();
+    let so_far = Mutex::new(Progress { position: None, head, events: 0, is_resumed });
     let observe = |committed: Committed| {
         let mut so_far = so_far.lock();
         so_far.position = committed.position;

@@ -77,6 +77,12 @@ impl<'a> Work<'a> {
         Ok(&mut self.transaction)
     }
 
+    /// Ends without a trace.
+    pub(crate) async fn roll_back(self) {
+        // on a connection that is gone the server does it by itself
+        drop(self.transaction.rollback().await);
+    }
+
     /// Commits.
     pub(crate) async fn commit(self) -> Result<(), Failure> {
         self.fuse.pass()?;
