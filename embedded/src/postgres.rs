@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
@@ -158,8 +158,15 @@ impl Postgres {
     /// It stays the same as long as this handle lives.
     #[must_use]
     pub fn url(&self) -> String {
-        let password = &self.shared.cluster.password;
-        format!("postgres://{TALLY}:{password}@{LISTEN}:{}/{TALLY}", self.port())
+        url(&self.shared.cluster.password, self.port())
+    }
+
+    /// The address of the database that another process runs over this directory; `None` where none does.
+    #[must_use]
+    pub fn running(data_dir: &Path) -> Option<String> {
+        let data_dir = data_dir.canonicalize().ok()?;
+        let port = orphan::running_port(&data_dir.join("cluster"))?;
+        Some(url(&cluster::read_password(&data_dir).ok()??, port))
     }
 
     /// The TCP port on the loopback address.
@@ -230,4 +237,8 @@ impl fmt::Debug for Postgres {
             .field("port", &self.port())
             .finish_non_exhaustive()
     }
+}
+
+fn url(password: &str, port: u16) -> String {
+    format!("postgres://{TALLY}:{password}@{LISTEN}:{port}/{TALLY}")
 }

@@ -11,6 +11,7 @@ pub(crate) mod rebuild;
 mod recorded;
 pub(crate) mod rows;
 pub(crate) mod runner;
+pub(crate) mod standing;
 mod supervisor;
 mod swap;
 mod work;
@@ -28,7 +29,6 @@ pub use work::{Fuse, Work};
 ///
 /// Its rows hold nothing but what follows from the events: no clock, no chance, no other table. So two of them
 /// that have seen the same events are equal, however the events came in batches.
-#[async_trait]
 pub trait View: Send + Sync + 'static {
     /// Its name: of the advisory lock, the book-keeping row and the schema.
     fn name(&self) -> &'static str;
@@ -46,11 +46,22 @@ pub trait View: Send + Sync + 'static {
     /// The statements that create its tables, by their plain names.
     fn ddl(&self) -> &'static str;
 
-    /// Applies events, in log order. Must match every event by name, those that it ignores too.
+    /// Works out what events change, given in log order, as far as that follows from them alone: it is done while the
+    /// database is still busy with the batch before. Must match every event by name, those that it ignores too.
     ///
     /// # Errors
     /// [`Failure`]; nothing of the batch is kept then.
-    async fn apply(&self, work: &mut Work<'_>, batch: &[Recorded]) -> Result<(), Failure>;
+    fn prepare(&self, batch: Vec<Recorded>) -> Result<Box<dyn Change>, Failure>;
+}
+
+/// What a batch changes in a view.
+#[async_trait]
+pub trait Change: Send {
+    /// Brings it to the tables, in the transaction of the batch.
+    ///
+    /// # Errors
+    /// [`Failure`]; nothing of the batch is kept then.
+    async fn apply(self: Box<Self>, work: &mut Work<'_>) -> Result<(), Failure>;
 }
 
 /// A table of a view.

@@ -15,32 +15,37 @@ use platform::clock::Clock;
 use platform::event_log::EventLog;
 use schemas::Position;
 use sqlx::PgPool;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use framework::generations;
-use framework::health::Board;
+use framework::health::{Board, Heads};
 use framework::runner::Tools;
 use framework::{Supervisor, View};
 
 pub use framework::digest::ViewHash;
 pub use framework::health::{ViewState, ViewStatus};
 pub use framework::rebuild::{Progress, RebuildError};
+pub use framework::standing::{Doing, Standing};
 pub use framework::{Failure, Fuse};
 
 /// How long a generation that was swapped out stays: time for queries that still read it, and for a look at it.
 pub const RETIRED_GRACE_DEFAULT: Duration = Duration::from_secs(600);
 
-/// How often retired generations are looked for and lags are measured.
-const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(5);
+/// How often retired generations are looked for.
+const DROP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How often lags are measured: as exact as an operator needs them.
+const LAG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What projections need. Clones share it.
 #[derive(Clone)]
 pub struct Deps {
     /// The log that they follow.
     pub log: Arc<dyn EventLog>,
-    /// The database of the read models, with the migrations applied. Each view uses at most two of its connections at
-    /// one time, and one of its own beside.
+    /// The database of the read models, with the migrations applied. Each view has one connection of its own besides
+    /// the pool's, and uses one of those for a moment when it begins, or is swapped.
     pub pool: PgPool,
     /// For lags.
     pub clock: Clock,
@@ -111,14 +116,14 @@ impl Projections {
         self.board.all()
     }
 
-    /// The same as a check for readiness: a few words about what is not well, without causes.
-    pub fn check(&self) -> impl Fn() -> Result<(), String> + Send + Sync + 'static {
+    /// The same as a check for readiness: a few words about what is behind, or not well, without causes.
+    pub fn check(&self) -> impl Fn() -> Result<String, String> + Send + Sync + 'static {
         let board = Arc::clone(&self.board);
         move || {
             let unwell: Vec<_> =
                 board.all().into_iter().filter(|(_, status)| !status.state.is_well()).collect();
             if unwell.is_empty() {
-                return Ok(());
+                return Ok(board.tell_lags());
             }
             Err(unwell.iter().map(|(view, status)| tell(view, &status.state)).collect::<Vec<_>>().join(", "))
         }
@@ -149,17 +154,19 @@ fn tell(view: &str, state: &ViewState) -> String {
 
 /// Drops what was swapped out, and tells how far the views are behind.
 async fn keep_house(deps: Deps, board: Arc<Board>, stop: CancellationToken) {
-    while tokio::time::timeout(HOUSEKEEPING_INTERVAL, stop.cancelled()).await.is_err() {
+    let (mut heads, mut drop_due) = (Heads::default(), Instant::now() + DROP_INTERVAL);
+    while tokio::time::timeout(LAG_INTERVAL, stop.cancelled()).await.is_err() {
+        // where the log is away the views say so themselves
+        if let Ok(Some(head)) = deps.log.head().await {
+            heads.note(Instant::now(), head);
+        }
+        board.measure(&heads, Instant::now());
+        if Instant::now() < drop_due {
+            continue;
+        }
+        drop_due = Instant::now() + DROP_INTERVAL;
         if let Err(failure) = generations::drop_retired(&deps.pool, deps.retired_grace).await {
             tracing::warn!("retired read models will be dropped later: {}", failure.explain());
-        }
-        // where the log is away the views say so themselves
-        let Ok(Some(head)) = deps.log.head().await else { continue };
-        for (view, status) in board.all() {
-            let Some(position) = status.position else { continue };
-            #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-            let lag = head.0.saturating_sub(position.0) as f64;
-            metrics::gauge!("projection_lag_positions", "view" => view).set(lag);
         }
     }
 }
@@ -187,6 +194,14 @@ pub async fn rebuild(
 ) -> Result<(), RebuildError> {
     let view = view_named(view).ok_or(RebuildError::UnknownView)?;
     framework::rebuild::rebuild(&deps.tools(), &view, stop, progress).await
+}
+
+/// How every generation stands, whoever fills it.
+///
+/// # Errors
+/// [`Failure`], where the database or the log cannot tell.
+pub async fn standings(deps: &Deps) -> Result<Vec<Standing>, Failure> {
+    framework::standing::all(&deps.log, &deps.pool, &deps.clock, &views::all()).await
 }
 
 /// The digest of the rows that a view serves; `None` where there is no such view or it serves nothing yet.

@@ -2,12 +2,14 @@
 //!
 //! One subscription a node follows the log ([`feed`]) and brings each event to its show's room ([`rooms`],
 //! [`room_task`]). The room turns it into bytes once ([`translate`], [`frame`], [`wire`]) and keeps what it said
-//! last ([`ring`]); each socket ([`socket`]) is a cursor in there. A client that was away resumes from the
-//! show's own stream ([`history`]). What clients send becomes the same commands as over REST ([`commands`]).
+//! last ([`ring`]); each socket ([`socket`]) is a cursor in there, and a few loops a room ([`crowd`]) write to them
+//! all. A client that was away resumes from the show's own stream ([`history`]). What clients send becomes the same
+//! commands as over REST ([`commands`]).
 
 mod admission;
 pub mod commands;
 mod core;
+mod crowd;
 mod events;
 mod feed;
 mod frame;

@@ -40,6 +40,8 @@ enum Command {
     Migrate,
     /// Build a read model anew beside the one that is served, then swap.
     Rebuild(command::rebuild::Rebuild),
+    /// Show how far each read model is, what it is doing, and on request the digest of its rows.
+    Views(command::views::Views),
     /// Ask a running server whether it is ready; exit code 0 if so.
     Healthcheck(command::healthcheck::Healthcheck),
     /// Print every setting with its value, source, default and meaning.
@@ -63,6 +65,7 @@ impl Cli {
             Command::Token(token) => token.run(&config()?),
             Command::Migrate => block_on(command::migrate::run(&config()?)),
             Command::Rebuild(rebuild) => block_on(rebuild.run(&config()?)),
+            Command::Views(views) => block_on(views.run(&config()?)),
             Command::Healthcheck(check) => block_on(check.run(&config()?)),
             Command::Config(show) => show.run(self.config.as_deref()),
             Command::Demo(demo) => block_on(demo.run(&config()?)),

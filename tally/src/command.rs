@@ -9,3 +9,4 @@ pub(crate) mod log;
 pub(crate) mod migrate;
 pub(crate) mod rebuild;
 pub(crate) mod token;
+pub(crate) mod views;

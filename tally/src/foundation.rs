@@ -1,6 +1,6 @@
 //! What services stand upon: the log and the database, embedded where the configuration names none.
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use embedded::event_log::{Node, NodeConfig};
 use embedded::postgres::{Postgres, PostgresConfig};
 use platform::config::{Config, Source};
@@ -73,6 +73,18 @@ impl Log {
         Ok(Self { log: Arc::new(log), node })
     }
 
+    /// The same for a command of a moment. Where Tally runs on this machine already, its node is the log.
+    pub(crate) async fn beside(config: &Config, name: &str) -> anyhow::Result<Self> {
+        if config.event_log.url.get().is_some() || running_database(config)?.is_none() {
+            return Self::open(config, name).await;
+        }
+        let listen = config.event_log.listen;
+        ensure!(listen.port() != 0, "the running node has a port of its own choice: set event_log.url to it");
+        let log = EventStoreLog::new(&format!("kurrentdb://{listen}?tls=false"), name)?;
+        log.wait_until_ready(LOG_PATIENCE).await.context("the running event log does not answer")?;
+        Ok(Self { log: Arc::new(log), node: None })
+    }
+
     pub(crate) async fn close(self) -> anyhow::Result<()> {
         drop(self.log);
         match self.node {
@@ -102,6 +114,17 @@ impl Database {
         Ok(Self { pool, server })
     }
 
+    /// The same for a command of a moment. Where Tally runs on this machine already, its database is taken as it is.
+    pub(crate) async fn beside(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Self> {
+        match running_database(config)? {
+            None => Self::open(config, shutdown).await,
+            Some(url) => {
+                let pool = platform::postgres::connect(&url, config.postgres.connections_max).await?;
+                Ok(Self { pool, server: None })
+            }
+        }
+    }
+
     pub(crate) async fn close(self) -> anyhow::Result<()> {
         self.pool.close().await;
         match self.server {
@@ -109,6 +132,14 @@ impl Database {
             None => Ok(()),
         }
     }
+}
+
+/// The address of the private cluster that a running Tally has, where the configuration names no other database.
+fn running_database(config: &Config) -> anyhow::Result<Option<String>> {
+    if config.postgres.url.get().is_some() {
+        return Ok(None);
+    }
+    Ok(Postgres::running(&data_dir(config)?.join(POSTGRES_DIR)))
 }
 
 /// Starts the cluster. Without its database the process ends, and whoever runs it starts it again.

@@ -216,7 +216,7 @@ fn start_projections(stores: &Stores, health: &Health) -> Projections {
     let projections = Projections::start(&deps);
     let check = projections.check();
     health.register("projections", move || match check() {
-        Ok(()) => (Condition::Up, String::new()),
+        Ok(detail) => (Condition::Up, detail),
         Err(detail) => (Condition::Down, detail),
     });
     projections

@@ -200,7 +200,7 @@ fn new_password() -> String {
     format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }
 
-fn read_password(data_dir: &Path) -> Result<Option<String>, PostgresError> {
+pub(crate) fn read_password(data_dir: &Path) -> Result<Option<String>, PostgresError> {
     let path = data_dir.join("password");
     match fs::read_to_string(&path) {
         Ok(text) if text.trim().is_empty() => Ok(None),

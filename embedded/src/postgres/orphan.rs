@@ -27,6 +27,8 @@ const POLL: Duration = Duration::from_millis(20);
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct PidFile {
     pub(crate) pid: i32,
+    /// Where it listens; 0: not yet known.
+    pub(crate) port: u16,
     /// The server accepts connections.
     pub(crate) ready: bool,
 }
@@ -40,10 +42,17 @@ impl PidFile {
     fn parse(text: &str) -> Option<Self> {
         let mut lines = text.lines();
         let pid = lines.next()?.trim().parse().ok()?;
-        // the eighth line is the status; Postgres' own pg_ctl reads it too
-        let ready = lines.nth(6).is_some_and(|status| status.trim() == "ready");
-        Some(Self { pid, ready })
+        // the fourth line is the port and the eighth the status; Postgres' own pg_ctl reads them too
+        let port = lines.nth(2).and_then(|port| port.trim().parse().ok()).unwrap_or(0);
+        let ready = lines.nth(3).is_some_and(|status| status.trim() == "ready");
+        Some(Self { pid, port, ready })
     }
+}
+
+/// Where the server of this directory accepts connections; `None`: none does.
+pub(crate) fn running_port(cluster_dir: &Path) -> Option<u16> {
+    let found = PidFile::read(cluster_dir)?;
+    (found.ready && serves(found.pid, cluster_dir)).then_some(found.port)
 }
 
 /// Stops the server that runs in the directory, if there is one. Blocks.
@@ -113,10 +122,10 @@ mod tests {
     #[test]
     fn reads_pid_files_in_every_stage() {
         let ready = "41\n/data\n1700000000\n5432\n\n127.0.0.1\n   1 2\nready   \n";
-        assert_eq!(PidFile::parse(ready), Some(PidFile { pid: 41, ready: true }));
+        assert_eq!(PidFile::parse(ready), Some(PidFile { pid: 41, port: 5432, ready: true }));
         let starting = "41\n/data\n1700000000\n5432\n\n127.0.0.1\n   1 2\nstarting\n";
-        assert_eq!(PidFile::parse(starting), Some(PidFile { pid: 41, ready: false }));
-        assert_eq!(PidFile::parse("41\n/data\n"), Some(PidFile { pid: 41, ready: false }));
+        assert_eq!(PidFile::parse(starting), Some(PidFile { pid: 41, port: 5432, ready: false }));
+        assert_eq!(PidFile::parse("41\n/data\n"), Some(PidFile { pid: 41, port: 0, ready: false }));
         assert_eq!(PidFile::parse(""), None);
     }
 

@@ -26,6 +26,7 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// the server sees that the connection is gone.
 pub struct AdvisoryLock {
     connection: PgConnection,
+    key: i64,
 }
 
 impl AdvisoryLock {
@@ -37,16 +38,22 @@ impl AdvisoryLock {
         // not of the pool: the lock belongs to the session
         let options = (*pool.connect_options()).clone().options(NOTICE_LOSS);
         let mut connection = options.connect().await?;
+        let key = key_of(name);
         let is_ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
-            .bind(key_of(name))
+            .bind(key)
             .fetch_one(&mut connection)
             .await?;
-        let lock = Self { connection };
         if is_ours {
-            return Ok(Some(lock));
+            return Ok(Some(Self { connection, key }));
         }
-        lock.release().await;
+        // there is nothing to lose where this fails
+        drop(connection.close().await);
         Ok(None)
+    }
+
+    /// The connection that holds the lock. What is written on it was written by the one who held the lock.
+    pub fn connection(&mut self) -> &mut PgConnection {
+        &mut self.connection
     }
 
     /// Whether the lock is still held: its connection answers.
@@ -58,9 +65,13 @@ impl AdvisoryLock {
         timeout(CHECK_TIMEOUT, self.connection.ping()).await.unwrap_or_else(|_| silent())
     }
 
-    /// Gives the lock away.
-    pub async fn release(self) {
-        // a connection that cannot be closed is gone already, and the lock with it
+    /// Gives the lock away. Afterwards it is free, unless the database does not answer.
+    pub async fn release(mut self) {
+        // the server frees it at the end of the connection too, but only some time after it was closed here
+        let unlock =
+            sqlx::query("SELECT pg_advisory_unlock($1)").bind(self.key).execute(&mut self.connection);
+        // a connection that does not answer is gone, and the lock with it
+        drop(timeout(CHECK_TIMEOUT, unlock).await);
         drop(self.connection.close().await);
     }
 }

@@ -3,16 +3,19 @@
 use std::collections::HashMap;
 
 use schemas::{Position, Revision, Timestamp};
-use sqlx::PgPool;
+use sqlx::PgConnection;
 
 use super::checkpoint::{self, Lead};
 use super::generations::Generation;
-use super::{Failure, Fuse, Recorded, Work, signed};
+use super::{Change, Failure, Fuse, Work, signed};
 
-/// Events that follow each other in the log, decoded.
+/// What events that follow each other in the log change.
 #[derive(Default)]
 pub(crate) struct Batch {
-    pub(crate) events: Vec<Recorded>,
+    /// `None`: nothing, as there are no events in it.
+    pub(crate) change: Option<Box<dyn Change>>,
+    /// How many events there are in it.
+    pub(crate) events: usize,
     /// The first and the last revision of each stream in it, without gaps between.
     pub(crate) streams: HashMap<String, (Revision, Revision)>,
     /// Everything wanted up to here is in this batch or those before.
@@ -25,24 +28,43 @@ pub(crate) struct Batch {
 
 /// Applies a batch. On `Ok` rows and checkpoint are committed, and `lead` knows.
 pub(crate) async fn apply(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     fuse: &Fuse,
     generation: &Generation,
     lead: &mut Lead,
-    batch: &Batch,
+    batch: Batch,
 ) -> Result<(), Failure> {
     let Some(position) = batch.position.filter(|position| Some(*position) > lead.position) else {
         return Ok(());
     };
-    let mut work = Work::begin(pool, &generation.schema(), fuse).await?;
-    checkpoint::advance(&mut work, generation, *lead, position).await?;
-    if !batch.events.is_empty() {
-        follow(&mut work, &batch.streams).await?;
-        generation.view.apply(&mut work, &batch.events).await?;
+    let mut work = Work::begin(connection, fuse).await?;
+    match bring(&mut work, generation, *lead, position, batch).await {
+        Ok(()) => work.commit().await?,
+        Err(failure) => {
+            // at once: its locks stand in the way of whoever writes down why
+            work.roll_back().await;
+            return Err(failure);
+        }
     }
-    work.commit().await?;
     lead.position = Some(position);
     Ok(())
+}
+
+async fn bring(
+    work: &mut Work<'_>,
+    generation: &Generation,
+    lead: Lead,
+    position: Position,
+    batch: Batch,
+) -> Result<(), Failure> {
+    checkpoint::advance(work, generation, lead, position).await?;
+    match batch.change {
+        None => Ok(()),
+        Some(change) => {
+            follow(work, &batch.streams).await?;
+            change.apply(work).await
+        }
+    }
 }
 
 /// Notes how far each stream is, and finds those that do not go on where they ended.

@@ -1,7 +1,7 @@
 //! The checkpoint of a generation: how far its rows are, and whose turn it is to move it.
 
 use schemas::Position;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use super::generations::Generation;
 use super::{Failure, Work, signed};
@@ -32,6 +32,19 @@ pub(crate) async fn take_lead(pool: &PgPool, generation: &Generation, status: &s
     Ok(Lead { epoch, position: position.map(unsigned) })
 }
 
+/// Where a generation is; `None`: it has nothing yet.
+pub(crate) async fn position(pool: &PgPool, generation: &Generation) -> Result<Option<Position>, Failure> {
+    let position: Option<Option<i64>> = sqlx::query_scalar(
+        "SELECT position FROM read.views WHERE view = $1 AND version = $2 AND generation = $3",
+    )
+    .bind(generation.view.name())
+    .bind(generation.view.version())
+    .bind(generation.number)
+    .fetch_optional(pool)
+    .await?;
+    Ok(position.flatten().map(unsigned))
+}
+
 /// Moves the checkpoint, in the transaction that brings the rows there, before any of them: whoever no longer
 /// leads finds no row and must not write.
 pub(crate) async fn advance(
@@ -59,7 +72,11 @@ pub(crate) async fn advance(
 
 /// Makes sure that the checkpoint is still what we believe. A database that crashed may have lost our last commits,
 /// and on a quiet log no transaction of ours would notice.
-pub(crate) async fn confirm(pool: &PgPool, generation: &Generation, lead: Lead) -> Result<(), Failure> {
+pub(crate) async fn confirm(
+    connection: &mut PgConnection,
+    generation: &Generation,
+    lead: Lead,
+) -> Result<(), Failure> {
     let stands: Option<i32> = sqlx::query_scalar(
         "SELECT 1 FROM read.views
          WHERE view = $1 AND version = $2 AND generation = $3
@@ -70,7 +87,7 @@ pub(crate) async fn confirm(pool: &PgPool, generation: &Generation, lead: Lead) 
     .bind(generation.number)
     .bind(lead.position.map(|position| signed(position.0)))
     .bind(lead.epoch)
-    .fetch_optional(pool)
+    .fetch_optional(connection)
     .await?;
     stands.map(drop).ok_or(Failure::Fenced)
 }

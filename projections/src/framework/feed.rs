@@ -1,19 +1,20 @@
-//! From the log to batches: reads and decodes ahead while the database works on the batch before.
+//! From the log to batches: reads, decodes and prepares ahead while the database works on the batch before.
 //!
 //! There is no timer: while one batch is being applied the next one gathers, so a quiet log is followed event by
-//! event and a busy one in large batches.
+//! event and a busy one in large batches. One that is full is prepared ahead; any other waits until it is asked for,
+//! so that nothing comes too late for it that could have come with it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use platform::event_log::{EventLog, LogItem, LogItems, Prefixes, ReadError, StoredEvent};
+use platform::event_log::{EventLog, LogItem, LogItems, ReadError, StoredEvent};
 use schemas::Position;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
 
 use super::apply::Batch;
-use super::{Failure, Recorded};
+use super::{Failure, Recorded, View};
 
 /// Beyond this larger batches make a transaction no cheaper for each row.
 const BATCH_EVENTS_MAX: usize = 2_000;
@@ -30,6 +31,8 @@ const IDLE_CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 /// Batches of one subscription. Dropping it ends the subscription.
 pub(crate) struct Feed {
     batches: mpsc::Receiver<Result<Batch, Failure>>,
+    /// Tells the reader that somebody waits.
+    hungry: Arc<Notify>,
     reader: tokio::task::JoinHandle<()>,
 }
 
@@ -38,25 +41,33 @@ impl Feed {
     pub(crate) async fn open(
         log: &Arc<dyn EventLog>,
         after: Option<Position>,
-        wanted: Prefixes,
+        view: &Arc<dyn View>,
     ) -> Result<Self, Failure> {
         // read before the subscription begins: once that has caught up, everything up to here was seen
         let head = log.head().await?;
-        let items = log.subscribe(after, wanted).await?;
+        let items = log.subscribe(after, view.wanted()).await?;
         let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
+        let hungry = Arc::new(Notify::new());
         let reader = Reader {
             items,
             head,
+            view: Arc::clone(view),
+            hungry: Arc::clone(&hungry),
+            is_wanted: false,
             gathering: Batch::default(),
+            events: Vec::new(),
             bytes: 0,
             failure: None,
             idle_due: Instant::now(),
         };
-        Ok(Self { batches, reader: tokio::spawn(reader.run(sender)) })
+        Ok(Self { batches, hungry, reader: tokio::spawn(reader.run(sender)) })
     }
 
     /// The next batch.
     pub(crate) async fn next(&mut self) -> Result<Batch, Failure> {
+        if self.batches.is_empty() {
+            self.hungry.notify_one();
+        }
         self.batches.recv().await.unwrap_or_else(|| Err(ended()))
     }
 }
@@ -74,7 +85,13 @@ fn ended() -> Failure {
 struct Reader {
     items: LogItems,
     head: Option<Position>,
+    view: Arc<dyn View>,
+    hungry: Arc<Notify>,
+    /// Somebody waits for a batch, whatever its size.
+    is_wanted: bool,
     gathering: Batch,
+    /// The events that gather.
+    events: Vec<Recorded>,
     bytes: usize,
     /// What comes after the batch that gathers.
     failure: Option<Failure>,
@@ -87,14 +104,15 @@ impl Reader {
         loop {
             let has_room = self.has_room();
             let is_due = self.is_due();
-            let is_idle = self.gathering.position.is_some() && !is_due;
+            let is_idle = self.is_wanted && self.gathering.position.is_some() && !is_due;
             tokio::select! {
                 biased;
                 item = self.items.next(), if has_room => self.take(item),
                 permit = sender.reserve(), if is_due => {
                     let Ok(permit) = permit else { return };
-                    permit.send(Ok(self.finish()));
+                    permit.send(self.finish());
                 }
+                () = self.hungry.notified(), if !self.is_wanted => self.is_wanted = true,
                 () = sleep_until(self.idle_due), if is_idle => {}
             }
             if self.gathering.position.is_none()
@@ -108,22 +126,31 @@ impl Reader {
     }
 
     fn has_room(&self) -> bool {
-        self.failure.is_none()
-            && self.gathering.events.len() < BATCH_EVENTS_MAX
-            && self.bytes < BATCH_BYTES_MAX
+        self.failure.is_none() && self.events.len() < BATCH_EVENTS_MAX && self.bytes < BATCH_BYTES_MAX
     }
 
     /// Whether what has gathered should go to the database.
     fn is_due(&self) -> bool {
-        let batch = &self.gathering;
-        let is_worth_it = !batch.events.is_empty() || batch.is_caught_up || self.failure.is_some();
-        batch.position.is_some() && (is_worth_it || Instant::now() >= self.idle_due)
+        if self.gathering.position.is_none() {
+            return false;
+        }
+        if !self.has_room() {
+            return true;
+        }
+        let is_worth_it = !self.events.is_empty() || self.gathering.is_caught_up;
+        self.is_wanted && (is_worth_it || Instant::now() >= self.idle_due)
     }
 
-    fn finish(&mut self) -> Batch {
+    fn finish(&mut self) -> Result<Batch, Failure> {
+        self.is_wanted = false;
         self.bytes = 0;
         self.idle_due = Instant::now() + IDLE_CHECKPOINT_INTERVAL;
-        std::mem::take(&mut self.gathering)
+        let (mut batch, events) = (std::mem::take(&mut self.gathering), std::mem::take(&mut self.events));
+        batch.events = events.len();
+        if !events.is_empty() {
+            batch.change = Some(self.view.prepare(events)?);
+        }
+        Ok(batch)
     }
 
     fn take(&mut self, item: Option<Result<LogItem, ReadError>>) {
@@ -157,7 +184,7 @@ impl Reader {
         }
         self.bytes += stored.data.len() + stored.metadata.len();
         self.gathering.occurred_at = Some(recorded.occurred_at());
-        self.gathering.events.push(recorded);
+        self.events.push(recorded);
         self.reach(Some(stored.position));
         Ok(())
     }

@@ -19,13 +19,17 @@ pub(crate) struct Generation {
 impl Generation {
     /// The name of the lock that elects who fills it.
     pub(crate) fn lock_name(&self) -> String {
-        format!("projection {}", self.schema())
+        lock_name(self.view.name(), self.view.version(), self.number)
     }
 
     /// The schema that holds its tables. Made of our own names and numbers, so it needs no quoting.
     pub(crate) fn schema(&self) -> String {
         schema_name(self.view.name(), self.view.version(), self.number)
     }
+}
+
+pub(crate) fn lock_name(view: &str, version: i32, generation: i32) -> String {
+    format!("projection {}", schema_name(view, version, generation))
 }
 
 pub(crate) fn schema_name(view: &str, version: i32, generation: i32) -> String {

@@ -23,6 +23,8 @@ pub struct Progress {
     pub head: Option<Position>,
     /// Events applied by this run.
     pub events: u64,
+    /// Whether it goes on where an earlier one stopped.
+    pub is_resumed: bool,
 }
 
 /// Why a rebuild came to nothing.
@@ -52,18 +54,17 @@ pub(crate) async fn rebuild(
     // the served generation must exist for there to be something beside it
     generations::assign(&tools.pool, view).await.map_err(RebuildError::Failed)?;
     let generation = generations::beside(&tools.pool, view).await.map_err(RebuildError::Failed)?;
-    let elected = elect(tools, &generation).await?;
     let head = tools.log.head().await.map_err(|error| RebuildError::Failed(error.into()))?;
-    let so_far = Mutex::new(Progress { position: None, head, events: 0 });
+    let is_resumed =
+        checkpoint::position(&tools.pool, &generation).await.map_err(RebuildError::Failed)?.is_some();
+    let so_far = Mutex::new(Progress { position: None, head, events: 0, is_resumed });
     let observe = |committed: Committed| {
         let mut so_far = so_far.lock();
         so_far.position = committed.position;
         so_far.events += committed.events as u64;
         progress(*so_far);
     };
-    let done = fill(tools, &generation, stop, &observe).await;
-    elected.release().await;
-    done
+    fill(tools, &generation, stop, &observe).await
 }
 
 /// How long a rebuild waits for the lock: the server frees that of one who has just ended a moment later.
@@ -91,16 +92,30 @@ async fn fill(
     observe: &(dyn Fn(Committed) + Send + Sync),
 ) -> Result<(), RebuildError> {
     let mut backoff = Backoff::new();
-    loop {
-        match runner::run(tools, generation, Goal::Swap, stop, observe).await {
+    while !stop.is_cancelled() {
+        match fill_once(tools, generation, stop, observe).await {
             Ok(End::Swapped) => return Ok(()),
-            Ok(End::Stopped) => return Err(RebuildError::Stopped),
-            Err(failed) if failed.failure.may_pass() => backoff.wait(stop).await,
-            Err(failed) => return Err(give_up(tools, generation, failed).await),
+            Ok(End::Stopped) => break,
+            Err(RebuildError::Failed(failure)) if failure.may_pass() => backoff.wait(stop).await,
+            Err(error) => return Err(error),
         }
-        if stop.is_cancelled() {
-            return Err(RebuildError::Stopped);
-        }
+    }
+    Err(RebuildError::Stopped)
+}
+
+/// Fills for as long as the stores answer: with the connection the lock is lost too.
+async fn fill_once(
+    tools: &Tools,
+    generation: &Generation,
+    stop: &CancellationToken,
+    observe: &(dyn Fn(Committed) + Send + Sync),
+) -> Result<End, RebuildError> {
+    let mut elected = elect(tools, generation).await?;
+    let end = runner::run(tools, generation, &mut elected, Goal::Swap, stop, observe).await;
+    elected.release().await;
+    match end {
+        Ok(end) => Ok(end),
+        Err(failed) => Err(give_up(tools, generation, failed).await),
     }
 }
 

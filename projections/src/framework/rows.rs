@@ -1,13 +1,11 @@
 //! Rows in bulk: one declaration of a table's columns gives the row's type, its select and its UNNEST upsert.
 
+use sqlx::FromRow;
+use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::{FromRow, Postgres};
 use uuid::Uuid;
 
 use super::{Failure, Work};
-
-/// A statement on its way to Postgres.
-pub(crate) type PgQuery<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
 
 /// A column.
 pub(crate) struct Column {
@@ -82,26 +80,39 @@ pub(crate) trait Row: Sized + Send {
     fn insert_sql() -> &'static str;
     fn upsert_sql() -> &'static str;
     fn load_sql() -> &'static str;
-    /// Binds one array a column.
-    fn bind(rows: Vec<Self>, query: PgQuery<'_>) -> PgQuery<'_>;
+    /// One array a column.
+    fn arguments(rows: Vec<Self>) -> Result<PgArguments, BoxDynError>;
 }
 
-/// Inserts new rows.
-pub(crate) async fn insert<R: Row>(work: &mut Work<'_>, rows: Vec<R>) -> Result<(), Failure> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    R::bind(rows, sqlx::query(R::insert_sql())).execute(work.statement()?).await?;
-    Ok(())
-}
+/// A statement with its rows, encoded for the wire: the database only has to be handed it.
+pub(crate) struct Bulk(Option<(&'static str, PgArguments)>);
 
-/// Inserts rows, or replaces those with the same key.
-pub(crate) async fn upsert<R: Row>(work: &mut Work<'_>, rows: Vec<R>) -> Result<(), Failure> {
-    if rows.is_empty() {
-        return Ok(());
+impl Bulk {
+    /// A statement of its own over the columns of a row; none where there are no rows.
+    pub(crate) fn of<R: Row>(sql: &'static str, rows: Vec<R>) -> Result<Self, Failure> {
+        if rows.is_empty() {
+            return Ok(Self(None));
+        }
+        Ok(Self(Some((sql, R::arguments(rows).map_err(sqlx::Error::Encode)?))))
     }
-    R::bind(rows, sqlx::query(R::upsert_sql())).execute(work.statement()?).await?;
-    Ok(())
+
+    /// Inserts new rows.
+    pub(crate) fn insert<R: Row>(rows: Vec<R>) -> Result<Self, Failure> {
+        Self::of(R::insert_sql(), rows)
+    }
+
+    /// Inserts rows, or replaces those with the same key.
+    pub(crate) fn upsert<R: Row>(rows: Vec<R>) -> Result<Self, Failure> {
+        Self::of(R::upsert_sql(), rows)
+    }
+
+    /// Runs it.
+    pub(crate) async fn run(self, work: &mut Work<'_>) -> Result<(), Failure> {
+        if let Some((sql, arguments)) = self.0 {
+            sqlx::query_with(sql, arguments).execute(work.statement()?).await?;
+        }
+        Ok(())
+    }
 }
 
 /// Reads rows by their keys.
@@ -159,15 +170,16 @@ macro_rules! rows {
                 &SQL
             }
 
-            fn bind(
+            fn arguments(
                 rows: Vec<Self>,
-                query: $crate::framework::rows::PgQuery<'_>,
-            ) -> $crate::framework::rows::PgQuery<'_> {
+            ) -> Result<sqlx::postgres::PgArguments, sqlx::error::BoxDynError> {
                 $( let mut $field: Vec<$type> = Vec::with_capacity(rows.len()); )+
                 for row in rows {
                     $( $field.push(row.$field); )+
                 }
-                query $( .bind($field) )+
+                let mut arguments = sqlx::postgres::PgArguments::default();
+                $( sqlx::Arguments::add(&mut arguments, $field)?; )+
+                Ok(arguments)
             }
         }
     };

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use platform::clock::Clock;
 use platform::event_log::EventLog;
+use platform::postgres::AdvisoryLock;
 use schemas::Position;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +16,7 @@ use super::checkpoint::{self, Lead};
 use super::feed::Feed;
 use super::generations::Generation;
 use super::swap::{self, Frozen};
-use super::{Failure, Fuse};
+use super::{Failure, Fuse, work};
 
 /// How long a quiet view may believe in commits that a crashed database has lost, and in a lead that another has.
 const CONFIRM_INTERVAL: Duration = Duration::from_secs(1);
@@ -64,10 +65,11 @@ pub(crate) struct Failed {
     pub(crate) epoch: Option<i64>,
 }
 
-/// Fills a generation. The caller holds its lock.
+/// Fills a generation, on the connection that holds its lock: whoever loses the one cannot write any more.
 pub(crate) async fn run(
     tools: &Tools,
     generation: &Generation,
+    lock: &mut AdvisoryLock,
     goal: Goal,
     stop: &CancellationToken,
     observe: &(dyn Fn(Committed) + Send + Sync),
@@ -79,9 +81,11 @@ pub(crate) async fn run(
     let lead = checkpoint::take_lead(&tools.pool, generation, status)
         .await
         .map_err(|failure| Failed { failure, epoch: None })?;
-    let mut run = Run { tools, generation, goal, lead, is_caught_up: false, frozen: None };
     let failed = |failure| Failed { failure, epoch: Some(lead.epoch) };
-    let mut feed = Feed::open(&tools.log, lead.position, generation.view.wanted()).await.map_err(failed)?;
+    let connection = lock.connection();
+    work::prepare(connection, &generation.schema()).await.map_err(failed)?;
+    let mut run = Run { tools, generation, connection, goal, lead, is_caught_up: false, frozen: None };
+    let mut feed = Feed::open(&tools.log, lead.position, &generation.view).await.map_err(failed)?;
     loop {
         let thaw_at = run.frozen.as_ref().map(|frozen| frozen.until);
         let batch = tokio::select! {
@@ -93,11 +97,11 @@ pub(crate) async fn run(
                 continue;
             }
             () = sleep(CONFIRM_INTERVAL) => {
-                checkpoint::confirm(&tools.pool, generation, run.lead).await.map_err(failed)?;
+                checkpoint::confirm(run.connection, generation, run.lead).await.map_err(failed)?;
                 continue;
             }
         };
-        run.apply(&batch, observe).await.map_err(failed)?;
+        run.apply(batch, observe).await.map_err(failed)?;
         if run.try_swap().await.map_err(failed)? {
             return Ok(End::Swapped);
         }
@@ -111,6 +115,7 @@ async fn at(time: Option<Instant>) {
 struct Run<'a> {
     tools: &'a Tools,
     generation: &'a Generation,
+    connection: &'a mut PgConnection,
     goal: Goal,
     lead: Lead,
     is_caught_up: bool,
@@ -120,19 +125,16 @@ struct Run<'a> {
 impl Run<'_> {
     async fn apply(
         &mut self,
-        batch: &Batch,
+        batch: Batch,
         observe: &(dyn Fn(Committed) + Send + Sync),
     ) -> Result<(), Failure> {
-        let Tools { pool, fuse, clock, .. } = self.tools;
-        apply(pool, fuse, self.generation, &mut self.lead, batch).await?;
-        self.is_caught_up |= batch.is_caught_up;
-        let lag_ms = batch.occurred_at.map_or(0, |time| clock.now().millis_since(time).max(0));
-        observe(Committed {
-            position: self.lead.position,
-            lag_ms,
-            events: batch.events.len(),
-            is_caught_up: self.is_caught_up,
-        });
+        let Tools { fuse, clock, .. } = self.tools;
+        let Batch { events, occurred_at, is_caught_up, .. } = batch;
+        apply(self.connection, fuse, self.generation, &mut self.lead, batch).await?;
+        self.is_caught_up |= is_caught_up;
+        let lag_ms = occurred_at.map_or(0, |time| clock.now().millis_since(time).max(0));
+        let (position, is_caught_up) = (self.lead.position, self.is_caught_up);
+        observe(Committed { position, lag_ms, events, is_caught_up });
         Ok(())
     }
 

@@ -73,7 +73,7 @@ impl Supervisor {
             Assignment::Overtake(generation) => (generation, Goal::Swap),
             Assignment::Superseded => return Ok(self.idle(ViewState::Superseded).await),
         };
-        let Some(elected) = AdvisoryLock::try_acquire(&self.tools.pool, &generation.lock_name()).await?
+        let Some(mut elected) = AdvisoryLock::try_acquire(&self.tools.pool, &generation.lock_name()).await?
         else {
             return Ok(self.idle(ViewState::Standby).await);
         };
@@ -82,7 +82,7 @@ impl Supervisor {
             has_worked.store(true, Ordering::Relaxed);
             self.observe(committed);
         };
-        let end = runner::run(&self.tools, &generation, goal, &self.stop, &observe).await;
+        let end = runner::run(&self.tools, &generation, &mut elected, goal, &self.stop, &observe).await;
         if let Err(failed) = &end {
             self.write_down(&generation, failed).await;
         }

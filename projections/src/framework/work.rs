@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
 use super::Failure;
 
@@ -44,23 +44,28 @@ impl Fuse {
 
 /// A transaction over one batch.
 pub struct Work<'a> {
-    transaction: Transaction<'static, Postgres>,
+    transaction: Transaction<'a, Postgres>,
     fuse: &'a Fuse,
 }
 
+/// Makes a connection one of a projection: its statements find the tables of `schema` by their plain names, and its
+/// commits do not wait for the disk. A crash of the database loses rows and checkpoint together, and the log has them
+/// still; nothing but a projection may do this.
+pub(crate) async fn prepare(connection: &mut PgConnection, schema: &str) -> Result<(), Failure> {
+    sqlx::query(
+        "SELECT set_config('search_path', $1, false), set_config('synchronous_commit', 'off', false)",
+    )
+    .bind(schema)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 impl<'a> Work<'a> {
-    /// Begins a transaction whose statements find the tables of `schema` by their plain names, and whose commit
-    /// does not wait for the disk: a crash of the database loses rows and checkpoint together, and the log has
-    /// them still. Nothing but a projection may do this.
-    pub(crate) async fn begin(pool: &PgPool, schema: &str, fuse: &'a Fuse) -> Result<Self, Failure> {
-        let mut work = Self { transaction: pool.begin().await?, fuse };
-        sqlx::query(
-            "SELECT set_config('search_path', $1, true), set_config('synchronous_commit', 'off', true)",
-        )
-        .bind(schema)
-        .execute(work.statement()?)
-        .await?;
-        Ok(work)
+    /// Begins a transaction on a connection that is [`prepare`]d.
+    pub(crate) async fn begin(connection: &'a mut PgConnection, fuse: &'a Fuse) -> Result<Self, Failure> {
+        fuse.pass()?;
+        Ok(Self { transaction: connection.begin().await?, fuse })
     }
 
     /// The connection, for one statement.
@@ -70,6 +75,12 @@ impl<'a> Work<'a> {
     pub fn statement(&mut self) -> Result<&mut PgConnection, Failure> {
         self.fuse.pass()?;
         Ok(&mut self.transaction)
+    }
+
+    /// Ends without a trace.
+    pub(crate) async fn roll_back(self) {
+        // on a connection that is gone the server does it by itself
+        drop(self.transaction.rollback().await);
     }
 
     /// Commits.

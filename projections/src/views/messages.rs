@@ -65,8 +65,8 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{SHOWS, plain, plain_option};
-use crate::framework::rows::{self, rows};
-use crate::framework::{Failure, Recorded, View, ViewTable, Work, of_shows, signed};
+use crate::framework::rows::{Bulk, rows};
+use crate::framework::{Change, Failure, Recorded, View, ViewTable, Work, of_shows, signed};
 
 /// The view `messages`.
 pub(super) struct Messages;
@@ -95,7 +95,6 @@ rows! {
     }
 }
 
-#[async_trait]
 impl View for Messages {
     fn name(&self) -> &'static str {
         "messages"
@@ -117,9 +116,19 @@ impl View for Messages {
         DDL
     }
 
-    async fn apply(&self, work: &mut Work<'_>, batch: &[Recorded]) -> Result<(), Failure> {
-        let rows = of_shows(batch).filter_map(|(show, envelope)| entry(show, envelope)).collect();
-        rows::insert::<Row>(work, rows).await
+    fn prepare(&self, batch: Vec<Recorded>) -> Result<Box<dyn Change>, Failure> {
+        let rows = of_shows(&batch).filter_map(|(show, envelope)| entry(show, envelope)).collect();
+        Ok(Box::new(Entries(Bulk::insert::<Row>(rows)?)))
+    }
+}
+
+/// New rows, and nothing else.
+struct Entries(Bulk);
+
+#[async_trait]
+impl Change for Entries {
+    async fn apply(self: Box<Self>, work: &mut Work<'_>) -> Result<(), Failure> {
+        self.0.run(work).await
     }
 }
 

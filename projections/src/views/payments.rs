@@ -45,7 +45,7 @@ CREATE INDEX payments_of_show ON payments (show_id, requested_at, payment_id);
 CREATE INDEX payments_unfinished ON payments (requested_at) WHERE NOT is_applied;
 ";
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -56,8 +56,8 @@ use schemas::{Envelope, PaymentId};
 use uuid::Uuid;
 
 use super::{PAYMENTS, plain};
-use crate::framework::rows::{self, rows};
-use crate::framework::{Failure, Recorded, View, ViewTable, Work, of_payments, signed};
+use crate::framework::rows::{self, Bulk, rows};
+use crate::framework::{Change, Failure, Recorded, View, ViewTable, Work, of_payments, signed};
 
 /// The view `payments`.
 pub(super) struct Payments;
@@ -87,7 +87,6 @@ rows! {
     }
 }
 
-#[async_trait]
 impl View for Payments {
     fn name(&self) -> &'static str {
         "payments"
@@ -109,16 +108,33 @@ impl View for Payments {
         DDL
     }
 
-    async fn apply(&self, work: &mut Work<'_>, batch: &[Recorded]) -> Result<(), Failure> {
-        let mut payments: Vec<Uuid> = of_payments(batch).map(|(payment, _)| payment.0).collect();
-        payments.sort_unstable();
-        payments.dedup();
-        let known = rows::load::<Row>(work, payments).await?;
+    fn prepare(&self, batch: Vec<Recorded>) -> Result<Box<dyn Change>, Failure> {
+        Ok(Box::new(Fold(batch)))
+    }
+}
+
+/// Events over rows that have to be read first.
+struct Fold(Vec<Recorded>);
+
+#[async_trait]
+impl Change for Fold {
+    async fn apply(self: Box<Self>, work: &mut Work<'_>) -> Result<(), Failure> {
+        // what begins in the batch is not in the table
+        let mut begun = HashSet::new();
+        let mut known = HashSet::new();
+        for (payment, envelope) in of_payments(&self.0) {
+            if matches!(envelope.event, PaymentEvent::Requested(_)) {
+                begun.insert(payment.0);
+            } else if !begun.contains(&payment.0) {
+                known.insert(payment.0);
+            }
+        }
+        let known = rows::load::<Row>(work, known.into_iter().collect()).await?;
         let mut rows: HashMap<Uuid, Row> = known.into_iter().map(|row| (row.payment_id, row)).collect();
-        for (payment, envelope) in of_payments(batch) {
+        for (payment, envelope) in of_payments(&self.0) {
             apply_one(&mut rows, payment, envelope)?;
         }
-        rows::upsert(work, rows.into_values().collect()).await
+        Bulk::upsert(rows.into_values().collect())?.run(work).await
     }
 }
 

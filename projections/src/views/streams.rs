@@ -90,8 +90,8 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{SHOWS, plain, plain_option};
-use crate::framework::rows::{self, rows};
-use crate::framework::{Failure, Recorded, View, ViewTable, Work, of_shows, signed};
+use crate::framework::rows::{self, Bulk, rows};
+use crate::framework::{Change, Failure, Recorded, View, ViewTable, Work, of_shows, signed};
 
 /// The view `streams`.
 pub(super) struct Streams;
@@ -140,7 +140,6 @@ rows! {
     }
 }
 
-#[async_trait]
 impl View for Streams {
     fn name(&self) -> &'static str {
         "streams"
@@ -162,16 +161,26 @@ impl View for Streams {
         DDL
     }
 
-    async fn apply(&self, work: &mut Work<'_>, batch: &[Recorded]) -> Result<(), Failure> {
-        let mut shows: Vec<Uuid> = of_shows(batch).map(|(show, _)| show.0).collect();
+    fn prepare(&self, batch: Vec<Recorded>) -> Result<Box<dyn Change>, Failure> {
+        Ok(Box::new(Fold(batch)))
+    }
+}
+
+/// Events over rows that have to be read first.
+struct Fold(Vec<Recorded>);
+
+#[async_trait]
+impl Change for Fold {
+    async fn apply(self: Box<Self>, work: &mut Work<'_>) -> Result<(), Failure> {
+        let mut shows: Vec<Uuid> = of_shows(&self.0).map(|(show, _)| show.0).collect();
         shows.sort_unstable();
         shows.dedup();
         let known = rows::load::<Row>(work, shows).await?;
         let mut rows: HashMap<Uuid, Row> = known.into_iter().map(|row| (row.show_id, row)).collect();
-        for (show, envelope) in of_shows(batch) {
+        for (show, envelope) in of_shows(&self.0) {
             apply_one(&mut rows, show, envelope)?;
         }
-        rows::upsert(work, rows.into_values().collect()).await
+        Bulk::upsert(rows.into_values().collect())?.run(work).await
     }
 }
 

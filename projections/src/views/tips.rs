@@ -81,8 +81,8 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::SHOWS;
-use crate::framework::rows::{self, Row as _, rows};
-use crate::framework::{Failure, Recorded, View, ViewTable, Work, of_shows, signed};
+use crate::framework::rows::{self, Bulk, rows};
+use crate::framework::{Change, Failure, Recorded, View, ViewTable, Work, of_shows, signed};
 
 /// The view `tips`.
 pub(super) struct Tips;
@@ -123,7 +123,6 @@ rows! {
     }
 }
 
-#[async_trait]
 impl View for Tips {
     fn name(&self) -> &'static str {
         "tips"
@@ -145,20 +144,38 @@ impl View for Tips {
         DDL
     }
 
-    async fn apply(&self, work: &mut Work<'_>, batch: &[Recorded]) -> Result<(), Failure> {
+    fn prepare(&self, mut batch: Vec<Recorded>) -> Result<Box<dyn Change>, Failure> {
+        batch.retain(|recorded| match recorded {
+            Recorded::Show(_, envelope) => is_of_tips(&envelope.event),
+            Recorded::Payment(..) => false,
+        });
+        Ok(Box::new(Fold(batch)))
+    }
+}
+
+/// Events of tips, over rows that have to be read first.
+struct Fold(Vec<Recorded>);
+
+#[async_trait]
+impl Change for Fold {
+    async fn apply(self: Box<Self>, work: &mut Work<'_>) -> Result<(), Failure> {
         let mut settled: Vec<Uuid> =
-            of_shows(batch).filter_map(|(_, envelope)| settles(&envelope.event)).collect();
+            of_shows(&self.0).filter_map(|(_, envelope)| settles(&envelope.event)).collect();
         settled.sort_unstable();
         settled.dedup();
         let known = rows::load::<Tip>(work, settled).await?;
         let mut tips: HashMap<Uuid, Tip> = known.into_iter().map(|tip| (tip.tip_id, tip)).collect();
         let mut totals: HashMap<(Uuid, Uuid), Added> = HashMap::new();
-        for (show, envelope) in of_shows(batch) {
+        for (show, envelope) in of_shows(&self.0) {
             apply_one(&mut tips, &mut totals, show, envelope)?;
         }
-        rows::upsert(work, tips.into_values().collect()).await?;
-        add(work, totals.into_values().collect()).await
+        Bulk::upsert(tips.into_values().collect())?.run(work).await?;
+        Bulk::of(ADD, totals.into_values().collect::<Vec<Added>>())?.run(work).await
     }
+}
+
+fn is_of_tips(event: &ShowEvent) -> bool {
+    settles(event).is_some() || matches!(event, ShowEvent::Ledger(LedgerEvent::TipRequested(_)))
 }
 
 /// The tip whose payment ends with this event.
@@ -255,24 +272,17 @@ fn total(
 }
 
 /// Sums grow by what the batch adds; the rest is as the last captured tip says.
-async fn add(work: &mut Work<'_>, added: Vec<Added>) -> Result<(), Failure> {
-    if added.is_empty() {
-        return Ok(());
-    }
-    let sql = "
-        INSERT INTO tip_totals
-            (show_id, person, identity, event_id, total, currency, tips_count, last_tip_at, sequence)
-        SELECT * FROM UNNEST(
-            $1::uuid[], $2::uuid[], $3::jsonb[], $4::uuid[], $5::numeric[], $6::text[], $7::bigint[],
-            $8::timestamptz[], $9::bigint[]
-        )
-        ON CONFLICT (show_id, person) DO UPDATE SET
-            identity = EXCLUDED.identity,
-            event_id = EXCLUDED.event_id,
-            total = tip_totals.total + EXCLUDED.total,
-            tips_count = tip_totals.tips_count + EXCLUDED.tips_count,
-            last_tip_at = EXCLUDED.last_tip_at,
-            sequence = EXCLUDED.sequence";
-    Added::bind(added, sqlx::query(sql)).execute(work.statement()?).await?;
-    Ok(())
-}
+const ADD: &str = "
+    INSERT INTO tip_totals
+        (show_id, person, identity, event_id, total, currency, tips_count, last_tip_at, sequence)
+    SELECT * FROM UNNEST(
+        $1::uuid[], $2::uuid[], $3::jsonb[], $4::uuid[], $5::numeric[], $6::text[], $7::bigint[],
+        $8::timestamptz[], $9::bigint[]
+    )
+    ON CONFLICT (show_id, person) DO UPDATE SET
+        identity = EXCLUDED.identity,
+        event_id = EXCLUDED.event_id,
+        total = tip_totals.total + EXCLUDED.total,
+        tips_count = tip_totals.tips_count + EXCLUDED.tips_count,
+        last_tip_at = EXCLUDED.last_tip_at,
+        sequence = EXCLUDED.sequence";

@@ -99,13 +99,14 @@ mod sessions;
 use async_trait::async_trait;
 use platform::event_log::Prefixes;
 
+use self::sessions::Sessions;
 use super::{SHOWS, plain_option};
-use crate::framework::{Failure, Recorded, View, ViewTable, Work, of_shows, signed};
+use crate::framework::rows::Bulk;
+use crate::framework::{Change, Failure, Recorded, View, ViewTable, Work, of_shows, signed};
 
 /// The view `viewers`.
 pub(super) struct Viewers;
 
-#[async_trait]
 impl View for Viewers {
     fn name(&self) -> &'static str {
         "viewers"
@@ -130,9 +131,22 @@ impl View for Viewers {
         DDL
     }
 
-    async fn apply(&self, work: &mut Work<'_>, batch: &[Recorded]) -> Result<(), Failure> {
-        let changed = sessions::apply(work, batch).await?;
-        persons::add(work, batch).await?;
+    fn prepare(&self, batch: Vec<Recorded>) -> Result<Box<dyn Change>, Failure> {
+        Ok(Box::new(Both { sessions: Sessions::of(&batch)?, persons: persons::added(&batch)? }))
+    }
+}
+
+/// What a batch does to sessions, and to persons.
+struct Both {
+    sessions: Sessions,
+    persons: Bulk,
+}
+
+#[async_trait]
+impl Change for Both {
+    async fn apply(self: Box<Self>, work: &mut Work<'_>) -> Result<(), Failure> {
+        let changed = self.sessions.apply(work).await?;
+        self.persons.run(work).await?;
         persons::measure(work, changed).await
     }
 }

@@ -19,7 +19,7 @@ async fn one_instance_applies_and_another_takes_over() {
     let two = Projections::start_views(&bench.deps(), &["viewers"]);
     until("the second stands by", async || two.health()["viewers"].state == ViewState::Standby).await;
     assert!(leads(&one, "viewers"));
-    assert_eq!((two.positions()["viewers"], (two.check())()), (None, Ok(())));
+    assert_eq!((two.positions()["viewers"], (two.check())()), (None, Ok(String::new())));
 
     bench.append(&events[200..300]);
     one.shutdown().await;

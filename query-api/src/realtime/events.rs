@@ -186,7 +186,7 @@ impl Listener {
         self.floor = self.delivered;
         self.previous = None;
         let (ready, delivered, floor) = (&mut self.ready, &mut self.delivered, self.floor);
-        let pulled = room.pull(&mut cursor, usize::MAX, |entry| {
+        let (pulled, count) = room.rest(&mut cursor, floor, |entry| {
             if entry.sequence > floor && entry.is_durable {
                 *delivered = entry.sequence.max(*delivered);
                 ready.extend(wire::payloads(entry.wire.clone()));
@@ -196,7 +196,7 @@ impl Listener {
             Pulled::Lost => Standing::Behind(self.delivered),
             Pulled::Nothing | Pulled::Some => Standing::Live(cursor),
         };
-        if let Ok(Some(count)) = room.current_count(self.delivered) {
+        if let Some(Ok(count)) = count {
             self.say(count);
         }
     }

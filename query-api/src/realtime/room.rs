@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::frame::{self, FrameType, GapData, RecentMessage, Status, ViewerCountData};
+use super::crowd::Crowd;
+use super::frame::{self, FrameType, GapData, RecentMessage};
 use super::history::{History, HistoryError};
 use super::ring::{Cursor, Entry, Pulled, Ring};
 use super::state::ShowState;
@@ -48,6 +49,23 @@ pub struct Room {
     pub(super) closing: OnceLock<CloseCode>,
     /// Grows when the access rules become stricter: sockets then ask again.
     pub(super) access_epoch: AtomicU32,
+    /// The sockets.
+    pub(super) crowd: Crowd,
+}
+
+/// What a room has told since the last time, for sockets that have all before it.
+pub(crate) struct Burst {
+    pub(crate) from: Cursor,
+    pub(crate) to: Cursor,
+    /// The sequences of the first frame and of the last.
+    pub(crate) first: Revision,
+    pub(crate) last: Revision,
+    /// All frames in one piece: a single write.
+    pub(crate) wire: Bytes,
+    /// Read after the frames: none of them was said under later rules.
+    pub(crate) access_epoch: u32,
+    /// The room ends.
+    pub(crate) is_over: bool,
 }
 
 /// What the room's task writes and its sockets read, in one lock: what a snapshot says and where it stands
@@ -55,6 +73,8 @@ pub struct Room {
 pub(super) struct Shared {
     pub(super) state: ShowState,
     pub(super) ring: Ring,
+    /// Up to here sockets may read: what is said between two wakes goes out together.
+    pub(super) told: Cursor,
     recent: Option<OpenedRecent>,
 }
 
@@ -81,7 +101,7 @@ pub(crate) struct Audience {
 impl Shared {
     pub(super) fn new(state: ShowState, backlog_bytes_max: usize) -> Self {
         let ring = Ring::new(backlog_bytes_max, state.revision);
-        Self { state, ring, recent: None }
+        Self { state, told: ring.end(), ring, recent: None }
     }
 }
 
@@ -95,6 +115,7 @@ impl Room {
             announced: AtomicU64::new(0),
             closing: OnceLock::new(),
             access_epoch: AtomicU32::new(0),
+            crowd: Crowd::default(),
         }
     }
 
@@ -162,11 +183,54 @@ impl Room {
         Some(Audience { creator: shared.state.creator, is_protected: shared.state.is_protected })
     }
 
-    /// What a socket has not seen.
+    /// What a socket has not seen of what was told.
     pub(crate) fn pull(&self, cursor: &mut Cursor, bytes_max: usize, take: impl FnMut(&Entry)) -> Pulled {
         let Some(shared) = self.shared() else { return Pulled::Nothing };
         let shared = shared.lock();
-        shared.ring.pull(cursor, shared.ring.end(), bytes_max, take)
+        shared.ring.pull(cursor, shared.told, bytes_max, take)
+    }
+
+    /// What a socket has not seen of what was said, told or not, and the number of viewers as it then is.
+    pub(crate) fn rest(
+        &self,
+        cursor: &mut Cursor,
+        delivered: Revision,
+        take: impl FnMut(&Entry),
+    ) -> (Pulled, Option<Result<Bytes, serde_json::Error>>) {
+        let Some(shared) = self.shared() else { return (Pulled::Nothing, None) };
+        let shared = shared.lock();
+        let pulled = shared.ring.pull(cursor, shared.ring.end(), usize::MAX, take);
+        (pulled, shared.state.current_count(delivered))
+    }
+
+    /// What was told since `cursor`, which moves behind it. Who stands elsewhere has to pull.
+    pub(super) fn burst(&self, cursor: &mut Cursor) -> Burst {
+        let (from, mut frames, mut sequences) = (*cursor, Vec::new(), None);
+        if let Some(shared) = self.shared() {
+            let shared = shared.lock();
+            let pulled = shared.ring.pull(cursor, shared.told, usize::MAX, |entry| {
+                let (first, _) = sequences.unwrap_or((entry.sequence, entry.sequence));
+                sequences = Some((first, entry.sequence));
+                frames.push(entry.wire.clone());
+            });
+            if pulled == Pulled::Lost {
+                *cursor = shared.told;
+            }
+        }
+        // an empty burst behind lost frames begins where nobody stands who lost them
+        let from = if frames.is_empty() { *cursor } else { from };
+        let (first, last) = sequences.unwrap_or_default();
+        let wire = match frames.len() {
+            1 => frames.pop().unwrap_or_default(),
+            _ => Bytes::from(frames.concat()),
+        };
+        let (access_epoch, is_over) = (self.access_epoch(), self.closing().is_some());
+        Burst { from, to: *cursor, first, last, wire, access_epoch, is_over }
+    }
+
+    /// Up to where everything was told.
+    pub(super) fn told(&self) -> Cursor {
+        self.shared().map_or_else(Cursor::default, |shared| shared.lock().told)
     }
 
     /// What a socket has not seen before a snapshot that it gets.
@@ -196,21 +260,6 @@ impl Room {
         let to = self.shared().and_then(|shared| shared.lock().state.last_frame).unwrap_or(from);
         // the frame's own sequence is where the client stands: that is what it resumes from
         frame::coalesced(FrameType::Gap, from, &GapData { from, to: to.max(from) })
-    }
-
-    /// The number of viewers as it is, for the end of a resume.
-    pub(crate) fn current_count(&self, at_least: Revision) -> Result<Option<Bytes>, serde_json::Error> {
-        let Some(shared) = self.shared() else { return Ok(None) };
-        let (sequence, viewer_count, status) = {
-            let shared = shared.lock();
-            (shared.state.revision, shared.state.audience.viewer_count, shared.state.status)
-        };
-        // a room that is behind the client has no current count yet; the next coalesced one will tell it
-        if sequence < at_least || status == Status::Cancelled {
-            return Ok(None);
-        }
-        let data = ViewerCountData { stream_id: self.show, viewer_count, is_increasing: false };
-        frame::coalesced(FrameType::ViewerCountUpdate, sequence, &data).map(Some)
     }
 
     /// How the show stands, at one sequence, with the place of the frames after it.

@@ -223,6 +223,10 @@ impl RoomTask {
     fn wake(&self, due: &mut Clockwork, now: Instant) {
         due.wake_due = None;
         due.wake_next = now + self.settings.wake_interval;
+        if let Some(shared) = self.room.shared() {
+            let mut shared = shared.lock();
+            shared.told = shared.ring.end();
+        }
         self.room.wake.send_replace(());
     }
 

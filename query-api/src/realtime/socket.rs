@@ -1,22 +1,24 @@
 //! One socket: a task that passes on what its room says, carries out what its client says, and ends it well.
 //!
-//! It waits for four things at once (its connection, its room, its running command, its next deadline) and holds
-//! no buffer while it waits. What it has to send lives in the room, once for all sockets; only what is being
-//! written, answers to this client, and the replay of what it missed are its own, and bounded.
+//! It waits for four things at once (its connection, its room's call, its running command, its next deadline) and
+//! holds no buffer while it waits. What the room says is written by the room's own loop ([`outlet`]) as long as the
+//! client takes it; this task is called for the rest. What it has to send lives in the room, once for all sockets;
+//! only what is being written, answers to this client, and the replay of what it missed are its own, and bounded.
 
 mod answer;
 mod link;
+mod outlet;
 mod replay;
 #[cfg(test)]
 mod size_tests;
 mod work;
 
 pub(crate) use link::Io;
+pub(crate) use outlet::Outlet;
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use platform::http::auth::Caller;
-use schemas::{Revision, ShowId};
+use schemas::ShowId;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -27,8 +29,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use self::link::{Link, Moved};
 use self::work::Work;
 use super::core::Core;
+use super::crowd::Membership;
 use super::life_signs::LastHeard;
-use super::ring::{Cursor, Entry, Pulled};
+use super::ring::Pulled;
 use super::rooms::Occupant;
 use super::seats::Seat;
 use super::wire::{self, CloseCode, Inbound};
@@ -58,28 +61,6 @@ pub(crate) struct Held {
     pub(crate) _connection: Option<platform::http::server::Connection>,
 }
 
-/// Where a socket stands with its room.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Standing {
-    /// Just opened, at this place: it may still say from where it wants to go on.
-    Fresh(Cursor),
-    /// It gets what the room says.
-    Live(Cursor),
-    /// It lost frames, was told so, and must resume.
-    Gapped,
-}
-
-/// How far a socket reads in its room.
-#[derive(Clone, Copy)]
-enum Until {
-    /// At most about so many bytes.
-    Bytes(usize),
-    /// Up to a snapshot that follows.
-    Snapshot(Cursor),
-    /// All that a resume did not read from the log.
-    Resumed,
-}
-
 /// How a socket ends.
 enum End {
     /// We close, with a reason.
@@ -97,16 +78,11 @@ pub(crate) struct Socket {
     client: Client,
     held: Held,
     link: Link,
-    standing: Standing,
-    /// Frames up to here are with the client, or on their way.
-    delivered: Revision,
-    /// Frames up to here it has from elsewhere: the room's are not repeated.
-    floor: Revision,
+    _membership: Membership,
     /// What the client said and still waits, in order.
     waiting: VecDeque<Work>,
     running: Option<BoxFuture<'static, work::Done>>,
     heard: LastHeard,
-    access_epoch: u32,
     due: Due,
 }
 
@@ -120,8 +96,6 @@ struct Due {
     resume: Option<Instant>,
     /// A node that stops closes this socket then.
     leave: Option<Instant>,
-    /// How much was written at the last look, and when that was.
-    written: (u64, Instant),
 }
 
 impl Socket {
@@ -136,25 +110,20 @@ impl Socket {
             hello: Some(now + settings.hello_wait),
             resume: None,
             leave: None,
-            written: (0, now),
         };
         let room = held.occupant.room();
-        let (show, access_epoch) = (room.show, room.access_epoch());
-        let (entrance, delivered) = room.entrance().unwrap_or_default();
+        let link = Link::new(io, already_read, settings.message_bytes_max, room);
         Self {
             number: core.next_socket(),
-            link: Link::new(io, already_read, settings.message_bytes_max),
+            _membership: Membership::new(room, &link.outlet),
+            link,
             core,
-            show,
+            show: room.show,
             client,
             held,
-            standing: Standing::Fresh(entrance),
-            delivered,
-            floor: 0,
             waiting: VecDeque::new(),
             running: None,
             heard: LastHeard::default(),
-            access_epoch,
             due,
         }
     }
@@ -171,7 +140,7 @@ impl Socket {
     }
 
     async fn serve(&mut self) -> End {
-        let mut room = self.held.occupant.room().watch();
+        let outlet = Arc::clone(&self.link.outlet);
         let mut alarm = Box::pin(sleep_until(self.next_due()));
         loop {
             if let Err(end) = self.advance().await {
@@ -179,7 +148,6 @@ impl Socket {
             }
             self.set_alarm(&mut alarm);
             let wants_read = self.wants_read();
-            let is_listening = self.link.unwritten_bytes() == 0;
             tokio::select! {
                 biased;
                 moved = self.link.moved(wants_read) => match moved {
@@ -187,8 +155,7 @@ impl Socket {
                     Moved::Flushed => {}
                     Moved::Gone => return End::Gone,
                 },
-                // the room outlives its occupants, so that this fails never
-                _ = room.changed(), if is_listening => {}
+                () = outlet.called() => {}
                 done = work::run_or_wait(&mut self.running) => {
                     self.running = None;
                     if let Err(end) = Box::pin(self.finish(done)).await {
@@ -207,17 +174,16 @@ impl Socket {
     /// Does what can be done without waiting for anything: reads on, carries out, passes on.
     async fn advance(&mut self) -> Result<(), End> {
         self.take_inbound()?;
-        while self.running.is_none() && self.link.unwritten_bytes() < UNWRITTEN_BYTES_MAX {
+        while self.running.is_none() && self.link.outlet.unwritten_bytes() < UNWRITTEN_BYTES_MAX {
             let Some(work) = self.waiting.pop_front() else { break };
             // on the heap while it runs: an idle socket's task stays small
             Box::pin(self.begin(work)).await?;
             self.take_inbound()?;
         }
         self.look_at_room().await?;
-        if let Standing::Live(cursor) = self.standing
-            && self.link.unwritten_bytes() == 0
-        {
-            self.pass_on(cursor, Until::Bytes(PULL_BYTES_MAX))?;
+        if self.link.outlet.unwritten_bytes() == 0 {
+            let pulled = self.link.outlet.take_from(self.held.occupant.room(), PULL_BYTES_MAX);
+            self.mind_gap(pulled)?;
         }
         Ok(())
     }
@@ -228,7 +194,7 @@ impl Socket {
             match inbound {
                 None => break,
                 Some(Inbound::Text(text)) => self.waiting.push_back(self.understand(&text)),
-                Some(Inbound::Ping(payload)) => self.link.send(wire::pong(&payload)),
+                Some(Inbound::Ping(payload)) => self.link.outlet.send(wire::pong(&payload)),
                 Some(Inbound::Pong) => {}
                 Some(Inbound::Close(code)) => return Err(End::Closed(code)),
             }
@@ -238,7 +204,7 @@ impl Socket {
 
     fn wants_read(&self) -> bool {
         self.waiting.len() < self.core.settings.commands_waiting_max
-            && self.link.unwritten_bytes() < UNWRITTEN_BYTES_MAX
+            && self.link.outlet.unwritten_bytes() < UNWRITTEN_BYTES_MAX
     }
 
     fn hear(&mut self) {
@@ -246,48 +212,15 @@ impl Socket {
         self.core.life_signs.hear(&self.heard);
     }
 
-    /// Queues what the room said, or tells of the gap.
-    fn pass_on(&mut self, mut cursor: Cursor, until: Until) -> Result<(), End> {
-        let room = self.held.occupant.room();
-        let (link, delivered, floor) = (&mut self.link, &mut self.delivered, self.floor);
-        let mut take = |entry: &Entry| {
-            *delivered = entry.sequence.max(*delivered);
-            link.send(entry.wire.clone());
-        };
-        let pulled = match until {
-            Until::Bytes(bytes_max) => room.pull(&mut cursor, bytes_max, |entry| {
-                if entry.sequence > floor {
-                    take(entry);
-                }
-            }),
-            Until::Snapshot(end) => room.pull_until(&mut cursor, end, |entry| {
-                if entry.sequence > floor {
-                    take(entry);
-                }
-            }),
-            Until::Resumed => room.pull(&mut cursor, usize::MAX, |entry| {
-                // one current count follows anyway
-                if entry.sequence > floor && entry.is_durable {
-                    take(entry);
-                }
-            }),
-        };
-        match pulled {
-            Pulled::Nothing | Pulled::Some => self.standing = Standing::Live(cursor),
-            Pulled::Lost => {
-                metrics::counter!("tally_realtime_gaps_total").increment(1);
-                let gap = room.gap(self.delivered);
-                self.send(gap)?;
-                self.standing = Standing::Gapped;
-                self.due.resume = Some(Instant::now() + self.core.settings.gap_resume_max);
-            }
+    /// Tells a client that was too slow of its gap.
+    fn mind_gap(&mut self, pulled: Pulled) -> Result<(), End> {
+        if pulled != Pulled::Lost {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    fn send(&mut self, wire: Result<Bytes, serde_json::Error>) -> Result<(), End> {
-        // plain data with text keys: none in practice
-        self.link.send(wire.map_err(|_| End::Close(CloseCode::Internal))?);
+        metrics::counter!("tally_realtime_gaps_total").increment(1);
+        let gap = self.held.occupant.room().gap(self.link.outlet.delivered());
+        self.link.outlet.send(gap.map_err(unwritable)?);
+        self.due.resume = Some(Instant::now() + self.core.settings.gap_resume_max);
         Ok(())
     }
 
@@ -306,30 +239,26 @@ impl Socket {
             Some(code) => return Err(End::Close(code)),
         }
         let epoch = room.access_epoch();
-        if epoch != self.access_epoch {
-            self.access_epoch = epoch;
+        if epoch != self.link.outlet.access_epoch() {
             let may_stay = Box::pin(self.core.admission.may_enter(room, self.client.caller.as_deref())).await;
             if may_stay.is_err() {
                 return Err(End::Close(CloseCode::AccessLost));
             }
+            self.link.outlet.admit(epoch);
         }
         Ok(())
     }
 
     fn next_due(&self) -> Instant {
         let idle = self.due.heard_at + self.core.settings.idle_max;
-        let stalled = self.due.written.1 + self.core.settings.write_stall_max;
-        let stalled = (self.link.unwritten_bytes() > 0).then_some(stalled);
+        let stalled =
+            self.link.outlet.stalled_since().map(|since| since + self.core.settings.write_stall_max);
         let optional = [self.due.expiry, self.due.hello, self.due.resume, self.due.leave, stalled];
         optional.into_iter().flatten().fold(self.due.ping.min(idle), Instant::min)
     }
 
     /// Sets the alarm earlier where something is due before it; later it rings anyway and is set again.
     fn set_alarm(&mut self, alarm: &mut Pin<Box<Sleep>>) {
-        let written = self.link.written();
-        if written != self.due.written.0 || self.link.unwritten_bytes() == 0 {
-            self.due.written = (written, Instant::now());
-        }
         let next = self.next_due();
         if next < alarm.deadline() || alarm.is_elapsed() {
             alarm.as_mut().reset(next);
@@ -349,16 +278,15 @@ impl Socket {
         if now >= self.due.heard_at + settings.idle_max {
             return Err(End::Close(CloseCode::Idle));
         }
-        let is_stalled = self.link.unwritten_bytes() > 0
-            && self.link.written() == self.due.written.0
-            && now >= self.due.written.1 + settings.write_stall_max;
+        let stalled_since = self.link.outlet.stalled_since();
+        let is_stalled = stalled_since.is_some_and(|since| now >= since + settings.write_stall_max);
         if is_stalled || is_due(self.due.resume) {
             metrics::counter!("tally_realtime_slow_closed_total").increment(1);
             return Err(End::Close(CloseCode::TooSlow));
         }
         if self.due.ping <= now {
             self.due.ping = now + settings.ping_interval;
-            self.link.send(wire::ping());
+            self.link.outlet.send(wire::ping());
         }
         if is_due(self.due.hello) {
             Box::pin(self.go_live()).await?;
@@ -368,8 +296,8 @@ impl Socket {
 
     /// Says why, and waits a little for the other end to agree.
     async fn close(&mut self, code: u16, reason: &str) {
-        self.link.abandon();
-        self.link.send(wire::close(code, reason));
+        self.link.outlet.abandon();
+        self.link.outlet.send(wire::close(code, reason));
         let deadline = Instant::now() + CLOSE_WAIT;
         let farewell = async {
             loop {
@@ -379,7 +307,8 @@ impl Socket {
                     Moved::Read => {
                         // whatever it still said, only its close is of interest
                         while let Ok(Some(inbound)) = self.link.next_inbound() {
-                            if matches!(inbound, Inbound::Close(_)) && self.link.unwritten_bytes() == 0 {
+                            if matches!(inbound, Inbound::Close(_)) && self.link.outlet.unwritten_bytes() == 0
+                            {
                                 return;
                             }
                         }
@@ -390,6 +319,11 @@ impl Socket {
         // an end that says nothing is cut off
         let _ = tokio::time::timeout_at(deadline, farewell).await;
     }
+}
+
+/// Plain data with text keys: none in practice.
+fn unwritable(_: serde_json::Error) -> End {
+    End::Close(CloseCode::Internal)
 }
 
 /// Spreads consecutive numbers over any interval (Knuth's multiplicative hash).

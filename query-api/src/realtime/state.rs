@@ -5,6 +5,7 @@
 //! seconds, so a long show begins with the read model's row, which is exact at the revision that it names, takes
 //! its latest messages from the log backwards from there, and folds the events after it; see [`super::history`].
 
+use bytes::Bytes;
 use platform::http::amount::AmountNumber;
 use rust_decimal::Decimal;
 use schemas::events::{
@@ -16,7 +17,7 @@ use serde_json::value::RawValue;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::frame::{SnapshotData, Status};
+use super::frame::{self, FrameType, SnapshotData, Status, ViewerCountData};
 
 /// Messages in a snapshot: a screenful of chat for whoever comes in.
 pub(crate) const RECENT_MESSAGES_MAX: usize = 50;
@@ -174,6 +175,17 @@ impl ShowState {
             self.recent.pop_front();
         }
         self.recent.push_back(Arc::new(Posted::of(envelope, message)));
+    }
+
+    /// The number of viewers as it is, for the end of a resume. A room that is behind the client has no current
+    /// count yet; the next coalesced one will tell it.
+    pub(crate) fn current_count(&self, at_least: Revision) -> Option<Result<Bytes, serde_json::Error>> {
+        if self.revision < at_least || self.status == Status::Cancelled {
+            return None;
+        }
+        let viewer_count = self.audience.viewer_count;
+        let data = ViewerCountData { stream_id: self.show, viewer_count, is_increasing: false };
+        Some(frame::coalesced(FrameType::ViewerCountUpdate, self.revision, &data))
     }
 
     /// What a snapshot tells, with the messages already opened.

@@ -186,21 +186,37 @@ fn frame(opcode: u8, payload: &[u8]) -> Bytes {
 /// The payloads of frames that we wrote ourselves, for the event streams that carry the same without heads.
 pub(crate) fn payloads(mut wire: Bytes) -> impl Iterator<Item = Bytes> {
     std::iter::from_fn(move || {
-        let (&second, head) = (wire.get(1)?, wire.as_ref());
-        let (start, length) = match second {
-            126 => (4, usize::from(u16::from_be_bytes([*head.get(2)?, *head.get(3)?]))),
-            127 => {
-                let length = u64::from_be_bytes(head.get(2..10)?.try_into().ok()?);
-                (10, usize::try_from(length).ok()?)
-            }
-            short => (2, usize::from(short)),
-        };
+        let (start, length) = measure(&wire)?;
         if wire.len() < start + length {
             return None;
         }
         wire.advance(start);
         Some(wire.split_to(length))
     })
+}
+
+/// Where the frame ends that the byte before `at` belongs to, in whole frames that we wrote ourselves.
+pub(crate) fn frame_end(wire: &[u8], at: usize) -> usize {
+    let mut end = 0;
+    while end < at {
+        match measure(&wire[end..]) {
+            Some((start, length)) => end += start + length,
+            None => return wire.len(),
+        }
+    }
+    end.min(wire.len())
+}
+
+/// The lengths of an unmasked frame's head and of its payload.
+fn measure(wire: &[u8]) -> Option<(usize, usize)> {
+    match *wire.get(1)? {
+        126 => Some((4, usize::from(u16::from_be_bytes([*wire.get(2)?, *wire.get(3)?])))),
+        127 => {
+            let length = u64::from_be_bytes(wire.get(2..10)?.try_into().ok()?);
+            Some((10, usize::try_from(length).ok()?))
+        }
+        short => Some((2, usize::from(short))),
+    }
 }
 
 /// Reads a client's frames from bytes as they come. Holds no memory while nothing is half read.

@@ -107,3 +107,17 @@ fn a_reason_is_cut_to_what_a_control_frame_holds() {
     assert!(frame.len() <= 2 + CONTROL_PAYLOAD_MAX);
     assert!(std::str::from_utf8(&frame[4..]).is_ok());
 }
+
+#[test]
+fn a_frame_ends_behind_its_payload() {
+    let lengths = [0, 125, 126, 70_000];
+    let frames: Vec<_> = lengths.iter().map(|length| text(&vec![b'x'; *length])).collect();
+    let whole = frames.concat();
+    let mut end = 0;
+    assert_eq!(frame_end(&whole, 0), 0);
+    for frame in frames {
+        assert_eq!(frame_end(&whole, end + 1), end + frame.len());
+        end += frame.len();
+        assert_eq!(frame_end(&whole, end), end);
+    }
+}

@@ -4,6 +4,7 @@ mod append_node;
 mod audience;
 mod bare;
 mod bare_commit;
+mod bare_rows;
 mod big_log;
 mod child;
 mod command_to_socket;
@@ -11,12 +12,17 @@ mod durable_chat;
 mod fan_out;
 mod figure;
 mod http;
+mod idle_memory;
+mod lag;
 mod load;
 mod log_size;
 mod machine;
 mod node_process;
+mod past;
 mod people;
+mod projection;
 mod recovery;
+mod resume;
 mod room;
 mod stateless;
 
@@ -83,6 +89,12 @@ enum Name {
     Recovery,
     /// What appends, look-ups and reads cost in logs of ever more events.
     LogSize,
+    /// Read models that catch up with the log, beside bare inserts of the same rows, and how late their rows are.
+    Projection,
+    /// Resident memory of the server for each of 5,000 idle viewers, beside a bare loop's.
+    IdleMemory,
+    /// 5,000 viewers who come back after the server was killed, until all have what they missed.
+    Resume,
 }
 
 /// What all figures of a run share.
@@ -154,6 +166,9 @@ impl Bench {
                 Name::AppendNode => append_node::measure(run).await?,
                 Name::Recovery => recovery::measure(run, self.events).await?,
                 Name::LogSize => log_size::measure(run, self.events).await?,
+                Name::Projection => projection::measure(run).await?,
+                Name::IdleMemory => idle_memory::measure(run).await?,
+                Name::Resume => resume::measure(run).await?,
             });
         }
         Ok(figures)

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::sessions::{Presence, device_type};
 use super::{Failure, Recorded, Work, of_shows, plain_option, signed};
-use crate::framework::rows::{Row as _, rows};
+use crate::framework::rows::{Bulk, rows};
 
 rows! {
     /// What a batch adds to a row of `persons`.
@@ -37,40 +37,37 @@ rows! {
     }
 }
 
-/// Adds what persons did in a batch.
-pub(super) async fn add(work: &mut Work<'_>, batch: &[Recorded]) -> Result<(), Failure> {
+/// What a person's first session tells stays as it is; of identities the last one seen counts.
+const ADD: &str = "
+    INSERT INTO persons AS known
+        (show_id, person, identity, identity_field, event_id, sessions, first_joined_at, device_type,
+         country, city, messages_count, tips_count, total_tipped, reacted, sequence, watched_ms)
+    SELECT *, 0 FROM UNNEST(
+        $1::uuid[], $2::uuid[], $3::jsonb[], $4::text[], $5::uuid[], $6::bigint[], $7::timestamptz[],
+        $8::text[], $9::text[], $10::text[], $11::bigint[], $12::bigint[], $13::numeric[],
+        $14::boolean[], $15::bigint[]
+    )
+    ON CONFLICT (show_id, person) DO UPDATE SET
+        identity = COALESCE(EXCLUDED.identity, known.identity),
+        identity_field = COALESCE(EXCLUDED.identity_field, known.identity_field),
+        event_id = COALESCE(EXCLUDED.event_id, known.event_id),
+        sessions = known.sessions + EXCLUDED.sessions,
+        first_joined_at = COALESCE(known.first_joined_at, EXCLUDED.first_joined_at),
+        device_type = CASE WHEN known.sessions > 0 THEN known.device_type ELSE EXCLUDED.device_type END,
+        country = CASE WHEN known.sessions > 0 THEN known.country ELSE EXCLUDED.country END,
+        city = CASE WHEN known.sessions > 0 THEN known.city ELSE EXCLUDED.city END,
+        messages_count = known.messages_count + EXCLUDED.messages_count,
+        tips_count = known.tips_count + EXCLUDED.tips_count,
+        total_tipped = known.total_tipped + EXCLUDED.total_tipped,
+        reacted = known.reacted OR EXCLUDED.reacted";
+
+/// What persons did in a batch.
+pub(super) fn added(batch: &[Recorded]) -> Result<Bulk, Failure> {
     let mut persons = Persons::default();
     for (show, envelope) in of_shows(batch) {
         persons.note(show, envelope);
     }
-    if persons.0.is_empty() {
-        return Ok(());
-    }
-    // what a person's first session tells stays as it is; of identities the last one seen counts
-    let sql = "
-        INSERT INTO persons AS known
-            (show_id, person, identity, identity_field, event_id, sessions, first_joined_at, device_type,
-             country, city, messages_count, tips_count, total_tipped, reacted, sequence, watched_ms)
-        SELECT *, 0 FROM UNNEST(
-            $1::uuid[], $2::uuid[], $3::jsonb[], $4::text[], $5::uuid[], $6::bigint[], $7::timestamptz[],
-            $8::text[], $9::text[], $10::text[], $11::bigint[], $12::bigint[], $13::numeric[],
-            $14::boolean[], $15::bigint[]
-        )
-        ON CONFLICT (show_id, person) DO UPDATE SET
-            identity = COALESCE(EXCLUDED.identity, known.identity),
-            identity_field = COALESCE(EXCLUDED.identity_field, known.identity_field),
-            event_id = COALESCE(EXCLUDED.event_id, known.event_id),
-            sessions = known.sessions + EXCLUDED.sessions,
-            first_joined_at = COALESCE(known.first_joined_at, EXCLUDED.first_joined_at),
-            device_type = CASE WHEN known.sessions > 0 THEN known.device_type ELSE EXCLUDED.device_type END,
-            country = CASE WHEN known.sessions > 0 THEN known.country ELSE EXCLUDED.country END,
-            city = CASE WHEN known.sessions > 0 THEN known.city ELSE EXCLUDED.city END,
-            messages_count = known.messages_count + EXCLUDED.messages_count,
-            tips_count = known.tips_count + EXCLUDED.tips_count,
-            total_tipped = known.total_tipped + EXCLUDED.total_tipped,
-            reacted = known.reacted OR EXCLUDED.reacted";
-    Added::bind(persons.0.into_values().collect(), sqlx::query(sql)).execute(work.statement()?).await?;
-    Ok(())
+    Bulk::of(ADD, persons.0.into_values().collect::<Vec<Added>>())
 }
 
 /// Computes watch time anew for persons whose sessions changed: see the head of [`super`].

@@ -12,7 +12,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{Failure, Recorded, Work, of_shows, plain_option, signed};
-use crate::framework::rows::{self, rows};
+use crate::framework::rows::{Bulk, rows};
 
 rows! {
     /// A row of `viewers`.
@@ -49,27 +49,44 @@ struct Changes {
     ended: Vec<(Uuid, DateTime<Utc>)>,
 }
 
-struct Left {
+pub(super) struct Left {
     session_id: Uuid,
     at: DateTime<Utc>,
     reason: &'static str,
 }
 
-/// Applies a batch, and says whose watch time changed.
-pub(super) async fn apply(work: &mut Work<'_>, batch: &[Recorded]) -> Result<Vec<Presence>, Failure> {
-    let mut changes = Changes::default();
-    let mut changed = Vec::new();
-    for (show, envelope) in of_shows(batch) {
-        if let Some(person) = changes.note(show, envelope) {
-            changed.push((show.0, person));
+/// What a batch does to sessions, ready for the database.
+pub(super) struct Sessions {
+    begun: Bulk,
+    left: Vec<Left>,
+    ended: Vec<(Uuid, DateTime<Utc>)>,
+    /// Whose sessions began or were left.
+    changed: Vec<Presence>,
+}
+
+impl Sessions {
+    pub(super) fn of(batch: &[Recorded]) -> Result<Self, Failure> {
+        let mut changes = Changes::default();
+        let mut changed = Vec::new();
+        for (show, envelope) in of_shows(batch) {
+            if let Some(person) = changes.note(show, envelope) {
+                changed.push((show.0, person));
+            }
         }
+        let begun = Bulk::insert(changes.begun.into_values().collect::<Vec<Session>>())?;
+        Ok(Self { begun, left: changes.left, ended: changes.ended, changed })
     }
-    rows::insert(work, changes.begun.into_values().collect()).await?;
-    leave(work, changes.left).await?;
-    changed.extend(end(work, changes.ended).await?);
-    changed.sort_unstable();
-    changed.dedup();
-    Ok(changed)
+
+    /// Applies them, and says whose watch time changed.
+    pub(super) async fn apply(self, work: &mut Work<'_>) -> Result<Vec<Presence>, Failure> {
+        self.begun.run(work).await?;
+        leave(work, self.left).await?;
+        let mut changed = self.changed;
+        changed.extend(end(work, self.ended).await?);
+        changed.sort_unstable();
+        changed.dedup();
+        Ok(changed)
+    }
 }
 
 impl Changes {

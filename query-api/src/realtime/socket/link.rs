@@ -1,24 +1,27 @@
-//! One connection: what is still to be written, and what was read. Buffers exist only while they hold something,
-//! so that an idle socket costs next to nothing.
+//! One connection: what was read of it, and its outlet. Buffers exist only while they hold something, so that an idle
+//! socket costs next to nothing.
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use std::collections::VecDeque;
-use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
+use rustix::net::sockopt::set_socket_send_buffer_size;
+use std::io::{self, ErrorKind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::outlet::Outlet;
+use crate::realtime::room::Room;
 use crate::realtime::wire::{Decoder, Inbound, WireError};
 
 /// Bytes of one read, on the stack: a command is far smaller.
 const READ_BYTES: usize = 4 * 1024;
 
-/// Pieces of one write: far more than a busy room says between two flushes of a healthy socket.
-const WRITE_PIECES_MAX: usize = 64;
+/// What the kernel may hold for a client that reads slowly; it counts its own overhead in, and doubles the number.
+/// Left to itself it would take some MiB, and a slow client would be noticed minutes too late.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
 /// The connection below a socket.
 pub(crate) enum Io {
@@ -43,23 +46,10 @@ impl Io {
 
     fn tcp(io: TokioIo<TcpStream>) -> Self {
         let stream = io.into_inner();
-        // frames are small and wanted at once; a socket that cannot do this still works
+        // frames are small and wanted at once; a socket that cannot do these still works
         let _ = stream.set_nodelay(true);
+        let _ = set_socket_send_buffer_size(&stream, SEND_BUFFER_BYTES);
         Self::Tcp(stream)
-    }
-
-    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, into),
-            Self::Other(stream) => Pin::new(stream).poll_read(cx, into),
-        }
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
-            Self::Other(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
-        }
     }
 }
 
@@ -76,41 +66,21 @@ pub(crate) enum Moved {
 
 /// A connection with its queues.
 pub(crate) struct Link {
-    io: Io,
-    unwritten: VecDeque<Bytes>,
-    unwritten_bytes: usize,
+    pub(super) outlet: Arc<Outlet>,
+    /// Where the outlet has no stream of its own.
+    other: Option<Box<TokioIo<Upgraded>>>,
     decoder: Decoder,
-    /// Whether the first of them is partly written.
-    is_begun: bool,
-    /// Bytes taken by the connection so far: a change is progress.
-    written: u64,
 }
 
 impl Link {
-    pub(crate) fn new(io: Io, already_read: &[u8], message_bytes_max: usize) -> Self {
+    pub(crate) fn new(io: Io, already_read: &[u8], message_bytes_max: usize, room: &Room) -> Self {
         let mut decoder = Decoder::new(message_bytes_max);
         decoder.feed(already_read);
-        Self { io, unwritten: VecDeque::new(), unwritten_bytes: 0, decoder, is_begun: false, written: 0 }
-    }
-
-    /// Queues a frame.
-    pub(crate) fn send(&mut self, wire: Bytes) {
-        self.unwritten_bytes += wire.len();
-        self.unwritten.push_back(wire);
-    }
-
-    /// Forgets what is not yet being written. A frame that is half out has to be finished.
-    pub(crate) fn abandon(&mut self) {
-        self.unwritten.truncate(usize::from(self.is_begun));
-        self.unwritten_bytes = self.unwritten.iter().map(Bytes::len).sum();
-    }
-
-    pub(crate) fn unwritten_bytes(&self) -> usize {
-        self.unwritten_bytes
-    }
-
-    pub(crate) fn written(&self) -> u64 {
-        self.written
+        let (stream, other) = match io {
+            Io::Tcp(stream) => (Some(stream), None),
+            Io::Other(other) => (None, Some(other)),
+        };
+        Self { outlet: Arc::new(Outlet::new(stream, room)), other, decoder }
     }
 
     /// The next thing that the client said.
@@ -124,7 +94,7 @@ impl Link {
     }
 
     fn poll_moved(&mut self, cx: &mut Context<'_>, wants_read: bool) -> Poll<Moved> {
-        if !self.unwritten.is_empty() {
+        if self.outlet.unwritten_bytes() > 0 {
             match self.poll_flush(cx) {
                 Poll::Ready(Ok(())) => return Poll::Ready(Moved::Flushed),
                 Poll::Ready(Err(_)) => return Poll::Ready(Moved::Gone),
@@ -135,48 +105,54 @@ impl Link {
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Moved> {
-        let mut bytes = [MaybeUninit::uninit(); READ_BYTES];
-        let mut read = ReadBuf::uninit(&mut bytes);
-        match ready!(self.io.poll_read(cx, &mut read)) {
-            Ok(()) if !read.filled().is_empty() => {
-                self.decoder.feed(read.filled());
+        let mut bytes = [0; READ_BYTES];
+        match ready!(self.poll_read(cx, &mut bytes)) {
+            Ok(length @ 1..) => {
+                self.decoder.feed(&bytes[..length]);
                 Poll::Ready(Moved::Read)
             }
-            Ok(()) | Err(_) => Poll::Ready(Moved::Gone),
+            Ok(0) | Err(_) => Poll::Ready(Moved::Gone),
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        if let Some(other) = &mut self.other {
+            let mut read = ReadBuf::new(into);
+            ready!(Pin::new(other).poll_read(cx, &mut read))?;
+            return Poll::Ready(Ok(read.filled().len()));
+        }
+        let Some(stream) = self.outlet.stream() else { return Poll::Ready(Ok(0)) };
+        loop {
+            ready!(stream.poll_read_ready(cx))?;
+            match stream.try_read(into) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
         }
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.unwritten.is_empty() {
-            let mut pieces = [IoSlice::new(&[]); WRITE_PIECES_MAX];
-            let mut count = 0;
-            for (piece, bytes) in pieces.iter_mut().zip(&self.unwritten) {
-                *piece = IoSlice::new(bytes);
-                count += 1;
+        loop {
+            let written = match (&mut self.other, self.outlet.stream()) {
+                (Some(other), _) => {
+                    self.outlet.write(|pieces| match Pin::new(other).poll_write_vectored(cx, pieces) {
+                        Poll::Ready(written) => written,
+                        Poll::Pending => Err(ErrorKind::WouldBlock.into()),
+                    })
+                }
+                (None, Some(stream)) => self.outlet.write(|pieces| stream.try_write_vectored(pieces)),
+                (None, None) => Ok(true),
+            };
+            match written {
+                Ok(true) => return Poll::Ready(Ok(())),
+                Ok(false) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => match self.outlet.stream() {
+                    Some(stream) => ready!(stream.poll_write_ready(cx))?,
+                    // the other transport has noted whom to wake
+                    None => return Poll::Pending,
+                },
+                Err(error) => return Poll::Ready(Err(error)),
             }
-            let written = ready!(self.io.poll_write(cx, &pieces[..count]))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.take_written(written);
-        }
-        // an idle socket keeps no queue
-        self.unwritten = VecDeque::new();
-        Poll::Ready(Ok(()))
-    }
-
-    fn take_written(&mut self, mut written: usize) {
-        self.written += written as u64;
-        self.unwritten_bytes -= written;
-        while let Some(first) = self.unwritten.front_mut() {
-            if first.len() > written {
-                first.advance(written);
-                self.is_begun |= written > 0;
-                return;
-            }
-            written -= first.len();
-            self.is_begun = false;
-            self.unwritten.pop_front();
         }
     }
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::link::Moved;
-use super::{End, Socket, Standing, Until};
+use super::outlet::Standing;
+use super::{End, Socket, unwritable};
 use crate::realtime::history::HistoryError;
 use crate::realtime::inbound::refusal;
 use crate::realtime::ring::Cursor;
@@ -31,28 +32,19 @@ impl Socket {
             self.refuse(&error)?;
             // the client starts anew: what it was told to be missing does not count any more
             let (entrance, delivered) = self.held.occupant.room().entrance().unwrap_or_default();
-            self.standing = Standing::Fresh(entrance);
+            self.link.outlet.stand(Standing::Fresh(entrance), delivered);
             self.due.resume = None;
-            self.delivered = delivered;
             return self.go_live().await;
         }
-        self.delivered = sequence;
+        self.link.outlet.stand(Standing::Apart, sequence);
         self.due.resume = None;
         self.acknowledge_if_asked(request_id.as_deref())?;
         let cursor = match self.held.occupant.room().join_after(sequence) {
             Some(cursor) => cursor,
             None => Box::pin(self.replay(sequence)).await?,
         };
-        self.floor = self.delivered;
-        self.standing = Standing::Live(cursor);
-        // frames that the room still has go before the count that comes last
-        self.pass_on(cursor, Until::Resumed)?;
-        match self.held.occupant.room().current_count(self.delivered) {
-            Ok(Some(count)) => self.link.send(count),
-            Ok(None) => {}
-            Err(_) => return Err(End::Close(CloseCode::Internal)),
-        }
-        Ok(())
+        let pulled = self.link.outlet.go_on(self.held.occupant.room(), cursor).map_err(unwritable)?;
+        self.mind_gap(pulled)
     }
 
     /// Whether the log has this sequence. A node that is behind the client waits a little.
@@ -80,17 +72,19 @@ impl Socket {
         metrics::counter!("tally_realtime_replays_total").increment(1);
         let previous = history.frame_at_or_before(show, sequence).await;
         let mut previous = previous.map_err(|error| self.broken(&error))?;
+        let mut delivered = sequence;
         loop {
-            let page = history.missed(show, self.delivered, &mut previous).await;
+            let page = history.missed(show, delivered, &mut previous).await;
             let page = page.map_err(|error| self.broken(&error))?;
             for (_, wire) in page.frames {
-                self.link.send(wire);
+                self.link.outlet.send(wire);
             }
-            self.delivered = page.read_to;
+            delivered = page.read_to;
+            self.link.outlet.stand(Standing::Apart, delivered);
             self.flush().await?;
             self.may_go_on()?;
             // after the last page the room has the rest, or will: it stands where the log ended, or before
-            match self.held.occupant.room().join_after(self.delivered) {
+            match self.held.occupant.room().join_after(delivered) {
                 Some(cursor) => return Ok(cursor),
                 None if page.is_last => sleep(BEHIND_PAUSE).await,
                 None => {}
@@ -112,12 +106,12 @@ impl Socket {
     /// Waits until the client has taken everything. It may be slow, but must move.
     async fn flush(&mut self) -> Result<(), End> {
         let stall_max = self.core.settings.write_stall_max;
-        while self.link.unwritten_bytes() > 0 {
-            let before = self.link.written();
+        while self.link.outlet.unwritten_bytes() > 0 {
+            let before = self.link.outlet.written();
             match timeout(stall_max, self.link.moved(false)).await {
                 Ok(Moved::Flushed | Moved::Read) => {}
                 Ok(Moved::Gone) => return Err(End::Gone),
-                Err(_) if self.link.written() == before => return Err(End::Close(CloseCode::TooSlow)),
+                Err(_) if self.link.outlet.written() == before => return Err(End::Close(CloseCode::TooSlow)),
                 Err(_) => {}
             }
         }

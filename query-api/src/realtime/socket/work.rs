@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::{self, JoinAnswer};
-use super::{End, Socket, Standing, Until};
+use super::outlet::Standing;
+use super::{End, Socket, unwritable};
 use crate::realtime::commands::{self, CommandAnswer, CommandCall, CommandError};
 use crate::realtime::frame::ErrorData;
 use crate::realtime::inbound::{self, CommandKind, Said, Wish, refusal};
@@ -41,7 +42,7 @@ impl Socket {
 
     pub(super) async fn begin(&mut self, work: Work) -> Result<(), End> {
         let Said { request_id, wish } = work.0;
-        let is_first = matches!(self.standing, Standing::Fresh(_));
+        let is_first = self.is_fresh();
         let says_where = matches!(wish, Ok(Wish::Resume(_) | Wish::Command { kind: CommandKind::Join, .. }));
         if is_first && !says_where {
             self.go_live().await?;
@@ -102,7 +103,7 @@ impl Socket {
                 false
             }
         };
-        if done.kind == CommandKind::Join && (is_done || matches!(self.standing, Standing::Fresh(_))) {
+        if done.kind == CommandKind::Join && (is_done || self.is_fresh()) {
             self.go_live().await?;
         }
         Ok(())
@@ -131,8 +132,8 @@ impl Socket {
     /// Tells the client that its wish was carried out. The frame's sequence is what it has, not what it made:
     /// that comes as a frame of its own.
     pub(super) fn acknowledge(&mut self, request_id: Option<&str>, answer: &[u8]) -> Result<(), End> {
-        let wire = answer::acknowledgement(self.delivered, request_id, answer);
-        self.send(wire)
+        let encode = |delivered| answer::acknowledgement(delivered, request_id, answer);
+        self.link.outlet.answer(encode).map_err(unwritable)
     }
 
     /// The same for what needs no answer: only who names a request waits for one.
@@ -141,17 +142,18 @@ impl Socket {
     }
 
     pub(super) fn refuse(&mut self, error: &ErrorData) -> Result<(), End> {
-        let wire = answer::error(self.delivered, error);
-        self.send(wire)
+        self.link.outlet.answer(|delivered| answer::error(delivered, error)).map_err(unwritable)
     }
 
     /// Brings the client to how the show stands, and on from there. What it has not been sent yet goes before.
     pub(super) async fn go_live(&mut self) -> Result<(), End> {
         self.due.hello = None;
-        if self.standing == Standing::Gapped {
+        if self.link.outlet.standing() == Standing::Apart {
             // only a resume gets back what it was told to be missing
             return Ok(());
         }
+        // what it says while the snapshot is made comes behind it
+        self.link.outlet.hold();
         let room = Arc::clone(self.held.occupant.room());
         let history = Arc::clone(&self.core.history);
         let snapshot = Box::pin(async move { room.snapshot(&history).await }).await;
@@ -159,17 +161,13 @@ impl Socket {
             tracing::error!(show.id = %self.show, error.chain = %Chain(&error), "no snapshot can be made");
             End::Close(CloseCode::Internal)
         })?;
-        if let Standing::Live(cursor) | Standing::Fresh(cursor) = self.standing {
-            // what was said since it came is a frame to it, even where the snapshot tells of it too
-            self.pass_on(cursor, Until::Snapshot(snapshot.cursor))?;
-            if self.standing == Standing::Gapped {
-                return Ok(());
-            }
-        }
-        self.link.send(snapshot.wire);
-        self.delivered = self.delivered.max(snapshot.sequence);
-        self.standing = Standing::Live(snapshot.cursor);
-        Ok(())
+        // what was said since it came is a frame to it, even where the snapshot tells of it too
+        let pulled = self.link.outlet.enter(self.held.occupant.room(), snapshot);
+        self.mind_gap(pulled)
+    }
+
+    fn is_fresh(&self) -> bool {
+        matches!(self.link.outlet.standing(), Standing::Fresh(_))
     }
 }
 

@@ -8,6 +8,9 @@ use std::time::Duration;
 use crate::realtime::RealtimeSettings;
 use crate::testkit::{Client, Happening, Node, person, token};
 
+/// Of 2,000 characters each, more than the kernel, at both ends, and the room hold together.
+const MESSAGES_TOO_MANY: u64 = 1_500;
+
 async fn until(what: &str, holds: impl Fn() -> bool) {
     for _ in 0..1_000 {
         if holds() {
@@ -43,9 +46,9 @@ async fn a_slow_client_is_told_of_the_gap_and_resumes_without_losing_a_frame() {
     let show = node.live_show().await;
     let mut client = Client::watch(node.address, show.id).await;
     client.frame_of("SNAPSHOT").await;
-    // more than the kernel and the room hold together, while the client reads nothing
+    // while the client reads nothing
     let text = "x".repeat(2_000);
-    for _ in 0..6_000 {
+    for _ in 0..MESSAGES_TOO_MANY {
         show.message("ben", &text).await;
     }
     let mut before = 1;
@@ -61,9 +64,9 @@ async fn a_slow_client_is_told_of_the_gap_and_resumes_without_losing_a_frame() {
     assert!(gap["data"]["to"].as_u64().unwrap() > before);
     assert!(client.is_quiet(Duration::from_millis(100)).await, "nothing comes between a gap and its resume");
     client.send(json!({ "type": "RESUME", "data": { "sequence": before } })).await;
-    durable_until(&mut client, before, 6_001).await;
+    durable_until(&mut client, before, 1 + MESSAGES_TOO_MANY).await;
     show.message("ben", "on it goes").await;
-    assert_eq!(client.frame_of("NEW_MESSAGE").await["previous"], 6_001);
+    assert_eq!(client.frame_of("NEW_MESSAGE").await["previous"], 1 + MESSAGES_TOO_MANY);
 }
 
 #[tokio::test]
@@ -80,7 +83,7 @@ async fn a_client_that_does_not_resume_after_a_gap_is_closed() {
     let mut client = Client::watch(node.address, show.id).await;
     client.frame_of("SNAPSHOT").await;
     let text = "x".repeat(2_000);
-    for _ in 0..6_000 {
+    for _ in 0..MESSAGES_TOO_MANY {
         show.message("ben", &text).await;
     }
     client.frame_of("GAP").await;

@@ -24,16 +24,18 @@ const DIR_MODE: u32 = 0o711;
 /// Lines of a server's messages that are shown when it does not start.
 const LINES_SHOWN: usize = 15;
 
+/// A directory that the database server's user can pass through.
+pub(super) fn create_dir(path: &Path) -> anyhow::Result<()> {
+    DirBuilder::new().mode(DIR_MODE).create(path).with_context(|| format!("cannot create {}", path.display()))
+}
+
 /// A directory that goes with us.
 pub(super) struct TemporaryDir(PathBuf);
 
 impl TemporaryDir {
     pub(super) fn within(parent: &Path) -> anyhow::Result<Self> {
         let path = parent.join(format!("tally-bench-{}", std::process::id()));
-        DirBuilder::new()
-            .mode(DIR_MODE)
-            .create(&path)
-            .with_context(|| format!("cannot create {}", path.display()))?;
+        create_dir(&path)?;
         Ok(Self(path))
     }
 
@@ -70,11 +72,13 @@ pub(super) struct Start<'a> {
 }
 
 impl Server {
-    /// Starts this program again as a server, and waits until it is ready.
+    /// Starts this program again as a server, over what one of the same name left, and waits until it is ready.
     pub(super) async fn start(start: Start<'_>) -> anyhow::Result<Self> {
         let address = free_address()?;
         let dir = start.dir.join(start.name);
-        DirBuilder::new().mode(DIR_MODE).create(&dir)?;
+        if !dir.exists() {
+            create_dir(&dir)?;
+        }
         let messages = start.dir.join(format!("{}.log", start.name));
         let log = File::create(&messages)?;
         let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
@@ -123,6 +127,11 @@ impl Server {
         let messages = fs::read_to_string(&self.messages).unwrap_or_default();
         let lines: Vec<&str> = messages.lines().collect();
         lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n")
+    }
+
+    /// Ends the server as a crash would.
+    pub(super) async fn kill(mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
     }
 
     /// Lets the server end in order.

@@ -28,7 +28,7 @@ const WORDS: &str = "what a wonderful evening, I have been listening since the f
                      last one again, please, the one with the long quiet beginning and the wild end";
 
 /// After the sockets are open: joins and counts settle.
-const SETTLE: Duration = Duration::from_secs(2);
+pub(super) const SETTLE: Duration = Duration::from_secs(2);
 
 /// A message that takes longer did not arrive.
 const ARRIVAL_WITHIN: Duration = Duration::from_secs(10);
@@ -87,7 +87,7 @@ impl Source {
     }
 
     /// Has a message made, without waiting for the answer. `false`: all connections still wait for theirs.
-    async fn send(&mut self) -> anyhow::Result<bool> {
+    pub(super) async fn send(&mut self) -> anyhow::Result<bool> {
         let (pool, request) = match self {
             Self::Bare(control) => {
                 control.write_u8(bare::MESSAGE).await?;
@@ -113,15 +113,28 @@ impl Source {
     }
 }
 
+/// Opens a socket at the real server for each of some tokens.
+pub(super) async fn watch(stage: &Stage, tokens: &[String]) -> anyhow::Result<Vec<(TcpStream, Vec<u8>)>> {
+    let server = socket::Server { authority: stage.address.to_string() };
+    let mut connections = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        connections.push(server.open(&stage.show, Some(token)).await?);
+    }
+    Ok(connections)
+}
+
+/// Everybody joins.
+pub(super) async fn join(connections: &mut [(TcpStream, Vec<u8>)]) -> anyhow::Result<()> {
+    for (stream, _) in connections {
+        stream.write_all(&socket::text(JOIN.as_bytes(), rand::random())).await?;
+    }
+    Ok(())
+}
+
 /// Opens the room's sockets at the real server; everybody joins.
 pub(super) async fn real_audience(stage: &Stage) -> anyhow::Result<Audience> {
-    let server = socket::Server { authority: stage.address.to_string() };
-    let mut connections = Vec::with_capacity(SOCKETS);
-    for token in &stage.tokens {
-        let (mut stream, rest) = server.open(&stage.show, Some(token)).await?;
-        stream.write_all(&socket::text(JOIN.as_bytes(), rand::random())).await?;
-        connections.push((stream, rest));
-    }
+    let mut connections = watch(stage, &stage.tokens).await?;
+    join(&mut connections).await?;
     let audience = Audience::of(connections);
     sleep(SETTLE).await;
     until_quiet(stage.process).await;
