@@ -1,5 +1,6 @@
 //! The fault tests, one file each.
 
+mod api_kills;
 mod bit_flips;
 mod disk_errors;
 mod log_contents;
@@ -21,6 +22,7 @@ pub fn all() -> Vec<Box<dyn FaultTest>> {
         Box::new(power_cuts::PowerCuts),
         Box::new(bit_flips::BitFlips),
         Box::new(disk_errors::DiskErrors),
+        Box::new(api_kills::ApiKills),
         Box::new(projector_kills::ProjectorKills),
         Box::new(postgres_kills::PostgresKills),
     ]

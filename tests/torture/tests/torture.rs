@@ -47,6 +47,11 @@ async fn the_disk_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_command_process_is_killed() {
+    short("api-kills", 1, 30).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_projector_is_killed() {
     short("projector-kills", 1, 30).await;
 }

@@ -5,7 +5,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use async_trait::async_trait;
@@ -130,7 +130,11 @@ impl Life {
 
     /// Reads show what was acknowledged and nothing else, and health says that writes do not go on.
     async fn check_read_only(&self, sent: &[Sent]) -> anyhow::Result<()> {
-        promise(self.store.failure().is_some(), || "the failure is not remembered".to_owned())?;
+        let start = Instant::now();
+        while self.store.failure().is_none() {
+            promise(start.elapsed() < ANSWER_TIMEOUT, || "the failure is not remembered".to_owned())?;
+            tokio::task::yield_now().await;
+        }
         let records = read_all(&self.store).map_err(violation("reads do not go on"))?;
         let found = compare(&records, sent)?;
         promise(found == sent.len(), || format!("{found} of {} appends are readable", sent.len()))?;

@@ -9,8 +9,8 @@ use projections::{Fuse, Projections, view_names};
 use rand::Rng;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::read_models::{ReadModels, history};
-use crate::harness::{Counts, FaultTest, Round, promise};
+use super::read_models::{ReadModels, history, reached};
+use crate::harness::{Counts, FaultTest, Round};
 
 /// The build that keeps its checkpoints elsewhere, durably, so that they do not roll back with the rows.
 const ELSEWHERE: &str = "checkpoint-kept-elsewhere";
@@ -84,10 +84,7 @@ async fn positions(models: &ReadModels) -> Result<Positions, sqlx::Error> {
 
 async fn all_reached(models: &ReadModels, projections: &Projections) -> anyhow::Result<()> {
     for view in view_names() {
-        let reached = models.until(view, async || models.is_reached(view).await).await;
-        promise(reached.is_ok(), || {
-            format!("{view} does not reach the head of the log: {:?}", projections.health())
-        })?;
+        reached(models, projections, view, || false).await?;
     }
     Ok(())
 }

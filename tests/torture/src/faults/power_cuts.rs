@@ -24,8 +24,10 @@ const NO_SYNC: &str = "sync-does-nothing";
 const LIVES: u32 = 4;
 /// Appends in one life, if the power lasts.
 const APPENDS: usize = 60;
-/// Changes of the disk that the power lasts for, at most; a life makes about so many.
-const CHANGES: u64 = 160;
+/// Changes of the disk that the power lasts for, at most, where it fails while the log opens.
+const OPEN_CHANGES: u64 = 250;
+/// The same where it fails later: about what the appends of a life make.
+const APPEND_CHANGES: u64 = 120;
 const STREAMS: u32 = 3;
 
 /// Fault test 2.
@@ -57,8 +59,7 @@ fn play(round: &Round) -> anyhow::Result<Counts> {
     let disk = CrashDisk::start(&round.program, directory.path(), chance.random())?;
     let mut log = Log::new(&disk, round.is_control(NO_SYNC), &mut chance)?;
     for _ in 1..LIVES {
-        disk.cut_after(chance.random_range(0..CHANGES))?;
-        log.live(&disk, &mut chance)?;
+        log.live(&disk, true, &mut chance)?;
         if chance.random_ratio(1, 4) {
             disk.outlive_process()?;
         } else {
@@ -67,8 +68,8 @@ fn play(round: &Round) -> anyhow::Result<Counts> {
         }
     }
     // the survivor goes on working, and its last words are there after a calm end
-    log.live(&disk, &mut chance)?;
-    log.live(&disk, &mut chance)?;
+    log.live(&disk, false, &mut chance)?;
+    log.live(&disk, false, &mut chance)?;
     Ok(Counts::from([("cuts", log.cuts), ("events acknowledged", log.acknowledged)]))
 }
 
@@ -99,7 +100,11 @@ impl Log {
     }
 
     /// Opens, compares, and appends until done or until the power is off.
-    fn live(&mut self, mount: &CrashDisk, chance: &mut StdRng) -> anyhow::Result<()> {
+    fn live(&mut self, mount: &CrashDisk, is_to_fail: bool, chance: &mut StdRng) -> anyhow::Result<()> {
+        let fails_early = is_to_fail && chance.random_ratio(1, 3);
+        if fails_early {
+            mount.cut_after(chance.random_range(0..OPEN_CHANGES))?;
+        }
         // whoever asks finds out that the disk's process is gone elsewhere
         let is_on = || mount.is_on().unwrap_or(false);
         let store = match Store::open_on(self.config.clone(), Arc::clone(&self.disk)) {
@@ -111,6 +116,9 @@ impl Log {
             && is_on()
         {
             return Err(error);
+        }
+        if is_to_fail && !fails_early {
+            mount.cut_after(chance.random_range(0..APPEND_CHANGES))?;
         }
         let mut next = std::mem::take(&mut self.lost);
         next.extend((0..APPENDS).map(|_| Sent::draw(chance, STREAMS)));

@@ -3,14 +3,13 @@
 //! The fuse is the projections' own seam: where it blows, the transaction is dropped as a death of the process drops it,
 //! and another projector takes over.
 
-use anyhow::Context;
 use async_trait::async_trait;
-use projections::{Fuse, Projections, ViewState, view_names};
+use projections::{Fuse, Projections, view_names};
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use super::read_models::{ReadModels, history};
-use crate::harness::{Counts, FaultTest, Round, Violation, promise};
+use super::read_models::{ReadModels, history, reached};
+use crate::harness::{Counts, FaultTest, Round};
 
 /// The build that commits its checkpoint before the rows, in a transaction of its own.
 const APART: &str = "checkpoint-committed-apart";
@@ -64,7 +63,7 @@ async fn kill_until_done(
     loop {
         let deps = models.deps(Fuse::after(statements));
         let projections = Projections::start_views(&deps, &[view]);
-        let ended = until_ended(models, &projections, view, &deps.fuse).await;
+        let ended = reached(models, &projections, view, || deps.fuse.is_blown()).await;
         projections.shutdown().await;
         ended?;
         if !deps.fuse.is_blown() {
@@ -77,25 +76,4 @@ async fn kill_until_done(
         }
         statements += chance.random_range(1..3);
     }
-}
-
-async fn until_ended(
-    models: &ReadModels,
-    projections: &Projections,
-    view: &str,
-    fuse: &Fuse,
-) -> anyhow::Result<()> {
-    let mut halted = None;
-    models
-        .until("a kill, or the head of the log", async || {
-            let status = projections.health();
-            if let Some(ViewState::Halted { .. }) = status.get(view).map(|status| &status.state) {
-                halted = Some(format!("{view} is halted: {status:?}"));
-            }
-            halted.is_some() || fuse.is_blown() || models.is_reached(view).await
-        })
-        .await
-        .context("the projector gets stuck")?;
-    let halted = halted.map_or(Ok(()), |what| promise(false, || what));
-    Ok(halted.map_err(|Violation(what)| Violation(what))?)
 }

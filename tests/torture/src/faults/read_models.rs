@@ -18,7 +18,7 @@ use embedded::postgres::{Postgres, PostgresConfig};
 use platform::clock::Clock;
 use platform::event_log::memory::MemoryLog;
 use platform::event_log::{Expected, NewEvent};
-use projections::{Deps, Fuse, hash_of, rebuild, view_names};
+use projections::{Deps, Fuse, Projections, ViewState, hash_of, rebuild, view_names};
 use schemas::{Position, Timestamp};
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -133,4 +133,23 @@ impl ReadModels {
         self.postgres.stop().await?;
         Ok(())
     }
+}
+
+/// Waits until a view is at the head of the log, or until something else ends the wait. It must not halt.
+pub(super) async fn reached(
+    models: &ReadModels,
+    projections: &Projections,
+    view: &str,
+    is_over: impl Fn() -> bool,
+) -> Result<(), Violation> {
+    let start = Instant::now();
+    while !is_over() && !models.is_reached(view).await {
+        let status = projections.health().remove(view);
+        let is_halted = matches!(status.as_ref().map(|status| &status.state), Some(ViewState::Halted { .. }));
+        promise(!is_halted && start.elapsed() < PATIENCE, || {
+            format!("{view} does not get to the head of the log: {status:?}")
+        })?;
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
 }
