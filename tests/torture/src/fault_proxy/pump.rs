@@ -36,7 +36,11 @@ pub(super) async fn connect(
         ended.map_err(|Reset| (client_write, server_write))
     };
     if let Err((client_write, server_write)) = ended {
-        let _ = (client_write.as_ref().set_zero_linger(), server_write.as_ref().set_zero_linger());
+        for way in [client_write, server_write] {
+            let _ = way.as_ref().set_zero_linger();
+            // dropped, it would send a proper end first
+            way.forget();
+        }
     }
 }
 
@@ -104,6 +108,7 @@ impl Pump {
 
     /// Sends what is not swallowed, as late and as slowly as it must be.
     async fn send(&mut self, piece: &[u8], to: &mut OwnedWriteHalf) -> Result<(), Reset> {
+        let is_swallowed = self.swallows();
         self.passed += piece.len() as u64;
         for fault in &self.faults {
             match fault {
@@ -118,7 +123,7 @@ impl Pump {
                 | Fault::StallAfter(_) => {}
             }
         }
-        if self.swallows() {
+        if is_swallowed {
             return Ok(());
         }
         to.write_all(piece).await.map_err(|_| Reset)
