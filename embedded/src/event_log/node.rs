@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::config::NodeConfig;
+use super::disk::{Disk, SystemDisk};
 use super::error::StoreError;
 use super::proto::gossip::gossip_server::GossipServer;
 use super::proto::persistent_subscriptions::persistent_subscriptions_server::PersistentSubscriptionsServer;
@@ -73,6 +74,11 @@ pub struct Node {
 impl Node {
     /// Opens the log and serves it. Returns when connections are accepted.
     pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
+        Self::start_on(config, Arc::new(SystemDisk)).await
+    }
+
+    /// The same, on another disk.
+    pub async fn start_on(config: NodeConfig, disk: Arc<dyn Disk>) -> Result<Self, NodeError> {
         let listen = config.listen;
         let listener = TcpListener::bind(listen)
             .await
@@ -80,7 +86,7 @@ impl Node {
         let address =
             listener.local_addr().map_err(|source| NodeError::Listen { address: listen, source })?;
         let store_config = config.store();
-        let store = tokio::task::spawn_blocking(move || Store::open(store_config))
+        let store = tokio::task::spawn_blocking(move || Store::open_on(store_config, disk))
             .await
             .map_err(NodeError::Task)?
             .map_err(NodeError::Store)?;

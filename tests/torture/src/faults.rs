@@ -1,0 +1,35 @@
+//! The fault tests, one file each.
+
+mod api_kills;
+mod bit_flips;
+mod disk_errors;
+mod log_contents;
+mod node_kills;
+mod postgres_kills;
+#[cfg(target_os = "linux")]
+mod power_cuts;
+mod projector_kills;
+mod read_models;
+
+use crate::harness::FaultTest;
+
+/// All of them, in the order in which they run.
+#[must_use]
+pub fn all() -> Vec<Box<dyn FaultTest>> {
+    vec![
+        Box::new(node_kills::NodeKills),
+        #[cfg(target_os = "linux")]
+        Box::new(power_cuts::PowerCuts),
+        Box::new(bit_flips::BitFlips),
+        Box::new(disk_errors::DiskErrors),
+        Box::new(api_kills::ApiKills),
+        Box::new(projector_kills::ProjectorKills),
+        Box::new(postgres_kills::PostgresKills),
+    ]
+}
+
+/// One of them.
+#[must_use]
+pub fn named(name: &str) -> Option<Box<dyn FaultTest>> {
+    all().into_iter().find(|test| test.name() == name)
+}
