@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use platform::event_log::{Expected, NewEvent};
-use projections::{Doing, Progress, Projections, RebuildError, Standing, rebuild, standings};
+use projections::{
+    Deps, Doing, Progress, Projections, RebuildError, Standing, rebuild, standings, view_names,
+};
 use schemas::Position;
+use sqlx::postgres::PgPoolOptions;
 use tokio_util::sync::CancellationToken;
 
 use super::bench::{Bench, until};
@@ -148,4 +151,28 @@ async fn two_rebuilds_of_one_view_do_not_run_at_once() {
     // freed at once: nobody waits for the server to notice
     let now = CancellationToken::new();
     rebuild(&bench.deps(), "tips", &now, &|_| {}).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_view_is_filled_and_rebuilt_with_two_connections_of_the_pool() {
+    let bench = Bench::new("standings_connections").await;
+    bench.append(&History::of(35, 600));
+    let options = (*bench.pool.connect_options()).clone();
+    let pool = PgPoolOptions::new().max_connections(2).connect_with(options).await.unwrap();
+    let deps = Deps { pool, ..bench.deps() };
+    let projections = Projections::start(&deps);
+    for view in view_names() {
+        bench.reached(view).await;
+    }
+    let rebuilt = view_names().into_iter().map(|view| rebuild_one(&deps, view));
+    futures::future::join_all(rebuilt).await;
+    bench.append(&History::of(35, 700)[600..700]);
+    for view in view_names() {
+        bench.reached(view).await;
+    }
+    projections.shutdown().await;
+}
+
+async fn rebuild_one(deps: &Deps, view: &str) {
+    rebuild(deps, view, &CancellationToken::new(), &|_| {}).await.unwrap();
 }

@@ -81,3 +81,30 @@ async fn pass_on(room: Arc<Room>, members: Members) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use schemas::ShowId;
+    use tokio::sync::mpsc;
+    use uuid::Uuid;
+
+    #[tokio::test]
+    async fn parts_are_filled_up_and_end_with_their_last_member() {
+        let (events, _kept) = mpsc::channel(1);
+        let room = Arc::new(Room::new(ShowId(Uuid::from_u128(1)), events));
+        let enter = || Membership::new(&room, &Arc::new(Outlet::new(None, &room)));
+        let sizes = || room.crowd.0.lock().iter().map(|part| part.members.lock().len()).collect::<Vec<_>>();
+        let mut members: Vec<_> = (0..2 * PART_SOCKETS + 1).map(|_| enter()).collect();
+        assert_eq!(sizes(), [PART_SOCKETS, PART_SOCKETS, 1]);
+        members.remove(0);
+        members.push(enter());
+        assert_eq!(sizes(), [PART_SOCKETS, PART_SOCKETS, 1], "free places are taken first");
+        members.truncate(1);
+        assert_eq!(sizes(), [1]);
+        drop(members);
+        assert_eq!(sizes(), [0; 0]);
+        tokio::task::yield_now().await;
+        assert_eq!(Arc::strong_count(&room), 1, "no writer is left");
+    }
+}

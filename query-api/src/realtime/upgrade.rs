@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use platform::http::auth::{Caller, MaybeAuthenticated};
 use platform::http::limits::ClientAddress;
 use platform::http::problem::{Chain, Problem};
@@ -60,21 +60,30 @@ async fn upgrade(
     let client = Client {
         caller,
         address: request.extensions().get::<ClientAddress>().map(|address| address.0),
-        user_agent: request.headers().get(header::USER_AGENT).cloned(),
+        user_agent: request.headers().get(header::USER_AGENT).and_then(copied),
     };
     let held = Held { occupant, _seat: seat, _connection: connection };
     // nothing of the request may live as long as the socket
     drop(request);
     tokio::spawn(async move {
         match on_upgrade.await {
-            Ok(upgraded) => {
-                let (io, already_read) = Io::of(upgraded);
-                Socket::new(core, client, held, io, &already_read).run().await;
-            }
+            // on the heap, so that the task does not keep room for what it was made of
+            Ok(upgraded) => Box::pin(open(core, client, held, upgraded).run()).await,
             Err(error) => tracing::debug!(%error, "upgrade failed"),
         }
     });
     Ok(handshake.answer())
+}
+
+/// A socket over a connection whose buffers go here: they are large, and not needed any more.
+fn open(core: Arc<Core>, client: Client, held: Held, upgraded: Upgraded) -> Socket {
+    let (io, already_read) = Io::of(upgraded);
+    Socket::new(core, client, held, io, &already_read)
+}
+
+/// The value in memory of its own: as it came it is a part of the request's whole buffer, and would keep all of it.
+fn copied(value: &HeaderValue) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(value.as_bytes()).ok()
 }
 
 /// Goes into the room of a show that this caller may see.

@@ -61,7 +61,7 @@ struct Piece {
 }
 
 impl Outlet {
-    pub(super) fn new(stream: Option<TcpStream>, room: &Room) -> Self {
+    pub(crate) fn new(stream: Option<TcpStream>, room: &Room) -> Self {
         let (entrance, delivered) = room.entrance().unwrap_or_default();
         let sending = Sending {
             unwritten: VecDeque::new(),

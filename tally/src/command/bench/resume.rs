@@ -38,8 +38,8 @@ const GOAL_SECONDS: f64 = 3.0;
 /// What a viewer knows of the show.
 #[derive(Clone, Copy, Default)]
 struct Seen {
-    /// Everything up to here.
-    sequence: u64,
+    /// Everything up to here, once anything was seen.
+    sequence: Option<u64>,
     /// Frames of events.
     frames: u64,
     gaps: u64,
@@ -56,17 +56,16 @@ struct Frame<'a> {
 }
 
 impl Seen {
+    /// The first frame begins the chain, whatever it is: what was said since the socket opened comes before its snapshot.
     fn note(&mut self, frame: &Frame<'_>) {
-        let Some(previous) = frame.previous else {
-            if frame.kind == "SNAPSHOT" {
-                self.sequence = self.sequence.max(frame.sequence);
-            }
+        if let Some(previous) = frame.previous {
+            self.frames += 1;
+            self.gaps += u64::from(self.sequence.is_some_and(|seen| previous > seen));
+            self.repeats += u64::from(self.sequence.is_some_and(|seen| frame.sequence <= seen));
+        } else if frame.kind != "SNAPSHOT" {
             return;
-        };
-        self.frames += 1;
-        self.gaps += u64::from(previous > self.sequence);
-        self.repeats += u64::from(frame.sequence <= self.sequence);
-        self.sequence = self.sequence.max(frame.sequence);
+        }
+        self.sequence = self.sequence.max(Some(frame.sequence));
     }
 }
 
@@ -153,7 +152,8 @@ async fn after_the_kill(stage: Stage, seen: Vec<Seen>) -> anyhow::Result<(f64, V
         let (is_over, caught_up) = (Rc::clone(&is_over), Rc::clone(&caught_up));
         watching.spawn_local(async move {
             let mut viewer = Viewer::open(stage.0, &stage.1, &token, &doors, seen).await?;
-            let resume = format!(r#"{{"type":"RESUME","data":{{"sequence":{}}}}}"#, seen.sequence);
+            let resume =
+                format!(r#"{{"type":"RESUME","data":{{"sequence":{}}}}}"#, seen.sequence.unwrap_or(0));
             viewer.stream.write_all(&socket::text(resume.as_bytes(), rand::random())).await?;
             // the count comes behind all that was missed
             while viewer.next().await? != "VIEWER_COUNT_UPDATE" {}
@@ -243,11 +243,12 @@ mod tests {
             seen.note(&Frame { kind, sequence, previous });
             (seen.frames, seen.gaps, seen.repeats)
         };
-        assert_eq!(note("SNAPSHOT", 7, None), (0, 0, 0));
-        assert_eq!(note("NEW_MESSAGE", 9, Some(6)), (1, 0, 0));
-        assert_eq!(note("VIEWER_COUNT_UPDATE", 12, None), (1, 0, 0));
-        assert_eq!(note("NEW_MESSAGE", 13, Some(9)), (2, 0, 0));
-        assert_eq!(note("NEW_MESSAGE", 13, Some(9)), (3, 0, 1));
-        assert_eq!(note("NEW_MESSAGE", 20, Some(15)), (4, 1, 1));
+        assert_eq!(note("NEW_MESSAGE", 5, Some(3)), (1, 0, 0));
+        assert_eq!(note("SNAPSHOT", 7, None), (1, 0, 0));
+        assert_eq!(note("NEW_MESSAGE", 9, Some(5)), (2, 0, 0));
+        assert_eq!(note("VIEWER_COUNT_UPDATE", 12, None), (2, 0, 0));
+        assert_eq!(note("NEW_MESSAGE", 13, Some(9)), (3, 0, 0));
+        assert_eq!(note("NEW_MESSAGE", 13, Some(9)), (4, 0, 1));
+        assert_eq!(note("NEW_MESSAGE", 20, Some(15)), (5, 1, 1));
     }
 }
