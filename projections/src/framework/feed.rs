@@ -132,14 +132,13 @@ impl Reader {
 
     /// Whether what has gathered should go to the database.
     fn is_due(&self) -> bool {
-        if self.gathering.position.is_none() {
-            return false;
+        // an empty log is caught up with too, and has no position
+        let is_caught_up = self.is_wanted && self.gathering.is_caught_up;
+        if self.gathering.position.is_none() || is_caught_up {
+            return is_caught_up;
         }
-        if !self.has_room() {
-            return true;
-        }
-        let is_worth_it = !self.events.is_empty() || self.gathering.is_caught_up;
-        self.is_wanted && (is_worth_it || Instant::now() >= self.idle_due)
+        let is_worth_it = !self.events.is_empty() || Instant::now() >= self.idle_due;
+        !self.has_room() || self.is_wanted && is_worth_it
     }
 
     fn finish(&mut self) -> Result<Batch, Failure> {

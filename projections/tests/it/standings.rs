@@ -11,7 +11,7 @@ use schemas::Position;
 use sqlx::postgres::PgPoolOptions;
 use tokio_util::sync::CancellationToken;
 
-use super::bench::{Bench, until};
+use super::bench::{Bench, PATIENCE, until};
 use super::events::{at_ms, of_show, posted};
 use super::history::History;
 
@@ -39,7 +39,7 @@ async fn a_view_tells_whether_it_follows_and_how_long_events_wait() {
         behind: 0,
         behind_ms: 0,
     };
-    assert_eq!(of(&bench, "messages").await, [live.clone()]);
+    assert_eq!(of(&bench, "messages").await, [live]);
 
     projections.shutdown().await;
     bench.clock.advance(at_ms(0).millis() + 60_000_000);
@@ -124,6 +124,16 @@ async fn a_rebuild_that_is_cut_short_goes_on_where_it_was_while_two_nodes_run() 
         node.shutdown().await;
     }
     assert_eq!(live, bench.replayed("messages").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_log_is_rebuilt_from_too() {
+    let bench = Bench::new("standings_empty").await;
+    let deps = bench.deps();
+    tokio::time::timeout(PATIENCE, rebuild_one(&deps, "messages")).await.expect("nothing is waited for");
+    let served: Vec<_> =
+        of(&bench, "messages").await.into_iter().map(|s| (s.generation, s.is_served)).collect();
+    assert_eq!(served, [(1, false), (2, true)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
