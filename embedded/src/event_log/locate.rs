@@ -9,8 +9,9 @@ use super::head::{Head, described_stream};
 use super::index::Index;
 use super::log::Log;
 
-/// One read when following a run: runs are mostly short.
-const RUN_READ_BYTES: usize = 64 * 1024;
+/// The first read when following a run, because most runs are of a few events, and the longest: each doubles.
+const RUN_READ_BYTES: usize = 4 * 1024;
+const RUN_READ_BYTES_MAX: usize = 64 * 1024;
 /// Events that one step of reading a stream gives at most.
 const STEP_RECORDS_MAX: usize = 512;
 /// Bytes after which a step stops: with the longest events this bounds what a reader holds in memory.
@@ -65,8 +66,10 @@ fn follow_run(
 ) -> Result<Option<u64>, StoreError> {
     let mut next = position;
     let mut expected = first;
+    let mut read_bytes = RUN_READ_BYTES;
     loop {
-        let chunk = log.read_forwards(next, RUN_READ_BYTES)?;
+        let chunk = log.read_forwards(next, read_bytes)?;
+        read_bytes = (read_bytes * 2).min(RUN_READ_BYTES_MAX);
         if chunk.records.is_empty() {
             return Ok(None);
         }

@@ -33,7 +33,7 @@ const MERGE_TABLES: u8 = 8;
 /// every look-up visits them all.
 const NEWEST_TABLES_MAX: usize = 32;
 /// How often the number of newest tables is looked at while there are too many.
-const MERGE_LOOK: Duration = Duration::from_millis(2);
+const MERGE_LOOK: Duration = Duration::from_millis(20);
 /// A merge that takes longer has failed: the store does not say so.
 const MERGE_WAIT_MAX: Duration = Duration::from_secs(120);
 
@@ -55,7 +55,7 @@ pub(super) struct Stored {
     log_id: Uuid,
     watermark: AtomicU64,
     // closed after its key space
-    _database: Database,
+    database: Database,
 }
 
 impl std::fmt::Debug for Stored {
@@ -76,7 +76,7 @@ impl Stored {
         let entries = database.keyspace(KEYSPACE, options)?;
         let watermark = entries.get(STATE_KEY)?.and_then(|value| watermark_in(&value, log_id));
         let watermark = AtomicU64::new(watermark.unwrap_or(NONE));
-        Ok(Self { entries, log_id, watermark, _database: database })
+        Ok(Self { entries, log_id, watermark, database })
     }
 
     pub(super) fn watermark(&self) -> Option<u64> {
@@ -135,6 +135,9 @@ impl Stored {
             table.write(run_key(*key, *first), position.to_le_bytes())?;
         }
         table.finish()?;
+        if self.entries.l0_table_count() > usize::from(MERGE_TABLES) {
+            self.ask_for_merge()?;
+        }
         self.watermark.store(layer.end, Ordering::Release);
         metrics::histogram!("event_log_index_store_seconds").record(started.elapsed().as_secs_f64());
         Ok(())
@@ -147,9 +150,19 @@ impl Stored {
                 let cause = "its tables are not merged any more; is the disk full?".to_owned();
                 return Err(StoreError::IndexWrite { cause });
             }
+            if self.database.active_compactions() == 0 {
+                self.ask_for_merge()?;
+            }
             thread::sleep(MERGE_LOOK);
         }
         Ok(())
+    }
+
+    /// The store looks once for each table that was added whether to merge any, in whichever level is fullest.
+    /// With several levels once is too seldom, and when no more tables are added it never looks again. Adding
+    /// nothing makes it look once more.
+    fn ask_for_merge(&self) -> Result<(), StoreError> {
+        Ok(self.entries.start_ingestion()?.finish()?)
     }
 }
 

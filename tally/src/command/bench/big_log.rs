@@ -21,9 +21,9 @@ pub(super) fn streams(events: u64) -> u64 {
     (events / STREAM_EVENTS).max(1)
 }
 
-/// A stream's name.
-pub(super) fn name(stream: u64) -> String {
-    format!("s-{stream}")
+/// A stream's name in a log that has so many events in the end: logs that grow get streams of their own each time.
+pub(super) fn name(events: u64, stream: u64) -> String {
+    format!("{}-{stream}", events.ilog10())
 }
 
 /// A number that looks random, and is the same in every run.
@@ -32,8 +32,8 @@ pub(super) fn scattered(number: u64) -> u64 {
     (mixed ^ (mixed >> 29)).wrapping_mul(SCATTER)
 }
 
-/// Appends one event to a stream.
-pub(super) fn append(stream: u64, number: u64, events: u64) -> Command {
+/// An append of so many events with numbers from `number` on.
+pub(super) fn append(stream: String, expected: Expected, number: u64, events: u64) -> Command {
     let event = |at: u64| NewEvent {
         id: Uuid::from_u64_pair(scattered(number + at), scattered(!(number + at))),
         event_type: "e".to_owned(),
@@ -41,11 +41,7 @@ pub(super) fn append(stream: u64, number: u64, events: u64) -> Command {
         metadata: bytes::Bytes::new(),
         data: bytes::Bytes::copy_from_slice(&number.to_le_bytes()),
     };
-    Command::Append {
-        stream: name(stream),
-        expected: Expected::Any,
-        events: (0..events).map(event).collect(),
-    }
+    Command::Append { stream, expected, events: (0..events).map(event).collect() }
 }
 
 /// Appends the events with these numbers, for a log that shall have `total` of them in the end.
@@ -54,16 +50,21 @@ pub(super) async fn fill(store: &Arc<Store>, numbers: Range<u64>, total: u64) ->
     if let Ok(style) = ProgressStyle::with_template("{msg} [{bar:40}] {pos} of {len} events, {eta} left") {
         bar.set_style(style);
     }
-    let streams = streams(total);
+    let (streams, start) = (streams(total), numbers.start);
+    // a stream's next append waits for its last one
+    let in_flight = IN_FLIGHT.min(usize::try_from(streams)?);
     let appends = numbers.step_by(usize::try_from(APPEND_EVENTS)?);
     futures::stream::iter(appends)
         .map(|number| {
             // one stream after the other, and after a round the same ones again
-            let stream = (number / APPEND_EVENTS) % streams;
+            let (round, stream) =
+                ((number - start) / APPEND_EVENTS / streams, (number - start) / APPEND_EVENTS % streams);
+            let expected = (round * APPEND_EVENTS).checked_sub(1).map_or(Expected::NoStream, Expected::Exact);
+            let command = append(name(total, stream), expected, number, APPEND_EVENTS);
             let store = Arc::clone(store);
-            async move { store.write(append(stream, number, APPEND_EVENTS)).await.map(|_| number) }
+            async move { store.write(command).await.map(|_| number) }
         })
-        .buffered(IN_FLIGHT)
+        .buffered(in_flight)
         .try_for_each(|number| {
             bar.set_position(number);
             std::future::ready(Ok(()))

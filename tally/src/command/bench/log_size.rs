@@ -3,7 +3,7 @@
 //! was opened anew, so that nothing is in memory; other reads find what they need there.
 
 use anyhow::Context;
-use embedded::event_log::{Store, StoreConfig, StreamCursor};
+use embedded::event_log::{Expected, Store, StoreConfig, StreamCursor};
 use futures::{StreamExt, TryStreamExt};
 use rustix::fs::{Advice, fadvise};
 use std::fs::{self, File};
@@ -15,9 +15,9 @@ use super::Run;
 use super::big_log::{self, append, name, scattered, streams};
 use super::figure::Figure;
 
-/// The smallest log; each further one is a hundred times larger.
+/// The smallest log; each further one is ten times larger.
 const EVENTS_FIRST: u64 = 10_000;
-const GROWTH: u64 = 100;
+const GROWTH: u64 = 10;
 /// Streams that are looked at in a round, each once cold and once again.
 const SAMPLES: u64 = 200;
 /// Appends of a round, and how many of them are in flight.
@@ -28,10 +28,10 @@ const READ_BYTES: usize = 256 * 1024;
 const READ_EVENTS_MAX: u64 = 2_000_000;
 
 /// Names of the costs, in the order of [`Costs`].
-const NAMES: [&str; 6] =
-    ["append", "head-cold", "head-warm", "stream-read-cold", "stream-read-warm", "read-all"];
+const NAMES: [&str; 7] =
+    ["append", "head-cold", "head-warm", "stream-read-cold", "stream-read-warm", "read-all", "open-cold"];
 /// Microseconds of each thing.
-type Costs = [f64; 6];
+type Costs = [f64; 7];
 
 /// Measures with logs of up to `events_max`.
 pub(super) async fn measure(run: &Run<'_>, events_max: u64) -> anyhow::Result<Vec<Figure>> {
@@ -59,7 +59,9 @@ pub(super) async fn measure(run: &Run<'_>, events_max: u64) -> anyhow::Result<Ve
             }
             figures.push(figure);
         }
-        run.say(&format!("log-size: {events} events done"));
+        let shown: Vec<String> =
+            NAMES.iter().zip(&rounds[0]).map(|(what, micros)| format!("{what} {micros:.2}")).collect();
+        run.say(&format!("log-size/{events}, first round, µs: {}", shown.join(", ")));
     }
     fs::remove_dir_all(&directory)?;
     Ok(figures)
@@ -76,8 +78,10 @@ async fn close(store: Arc<Store>) -> anyhow::Result<()> {
 
 async fn costs(directory: &Path, events: u64, round: u64) -> anyhow::Result<Costs> {
     forget_pages(directory)?;
+    let begun = Instant::now();
     let store = open(directory).await?;
-    let sample = move |at: u64| name(scattered(round * SAMPLES + at) % streams(events));
+    let opened = micros(begun.elapsed());
+    let sample = move |at: u64| name(events, scattered(round * SAMPLES + at) % streams(events));
     let samples: Vec<String> = (0..SAMPLES).map(sample).collect();
     let reading = Arc::clone(&store);
     let (heads, reads, all) = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
@@ -89,7 +93,7 @@ async fn costs(directory: &Path, events: u64, round: u64) -> anyhow::Result<Cost
     .await??;
     let append = appends(&store, events, round).await?;
     close(store).await?;
-    Ok([append, heads[0], heads[1], reads[0], reads[1], all])
+    Ok([append, heads[0], heads[1], reads[0], reads[1], all, opened])
 }
 
 /// Gives the pages of all files back, so that the next read comes from the disk. What is not written back stays.
@@ -107,28 +111,31 @@ fn forget_pages(directory: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn head(store: &Store, stream: &str) -> anyhow::Result<()> {
+fn head(store: &Store, stream: &str) -> anyhow::Result<usize> {
     store.head(stream)?.last_revision().context("the stream is not there")?;
-    Ok(())
+    Ok(1)
 }
 
-/// The first events of a stream, as a command reads them that loads its state.
-fn read_stream(store: &Store, stream: &str) -> anyhow::Result<()> {
+/// The first events of a stream, as a command reads them that loads its state; their cost is told for each.
+fn read_stream(store: &Store, stream: &str) -> anyhow::Result<usize> {
     let head = store.head(stream)?;
     let records = store.read_stream_forwards(stream, &head, &mut StreamCursor::at(0))?;
     anyhow::ensure!(!records.is_empty(), "the stream is empty");
-    Ok(())
+    Ok(records.len())
 }
 
-/// Microseconds of one look, on average.
+/// Microseconds of each thing found, on average.
 fn look(
     store: &Store,
     streams: &[String],
-    look: impl Fn(&Store, &str) -> anyhow::Result<()>,
+    look: impl Fn(&Store, &str) -> anyhow::Result<usize>,
 ) -> anyhow::Result<f64> {
     let begun = Instant::now();
-    streams.iter().try_for_each(|stream| look(store, stream))?;
-    Ok(micros(begun.elapsed()) / streams.len() as f64)
+    let mut found = 0;
+    for stream in streams {
+        found += look(store, stream)?;
+    }
+    Ok(micros(begun.elapsed()) / found.max(1) as f64)
 }
 
 /// Microseconds of one event when all are read in order.
@@ -154,7 +161,8 @@ async fn appends(store: &Arc<Store>, events: u64, round: u64) -> anyhow::Result<
     futures::stream::iter(first..first + APPENDS)
         .map(|number| {
             let store = Arc::clone(store);
-            async move { store.write(append(scattered(number) % streams(events), number, 1)).await }
+            let stream = name(events, scattered(number) % streams(events));
+            async move { store.write(append(stream, Expected::Any, number, 1)).await }
         })
         .buffered(IN_FLIGHT)
         .try_for_each(|_| std::future::ready(Ok(())))
