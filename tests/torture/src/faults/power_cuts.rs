@@ -49,7 +49,7 @@ impl FaultTest for PowerCuts {
 
     async fn round(&self, round: &Round) -> anyhow::Result<Counts> {
         let round = round.clone();
-        tokio::task::spawn_blocking(move || play(&round)).await?
+        tokio::task::spawn_blocking(move || play(&round)).await.map_err(violation("the store panics"))?
     }
 }
 
