@@ -8,7 +8,7 @@ ARGS ?=
 tally = $(CARGO_TARGET_DIR)/release/tally
 
 .DEFAULT_GOAL := help
-.PHONY: up test bench demo fmt lint clean help
+.PHONY: up test torture bench demo fmt lint clean help
 
 up: ## install what is missing, build, and run everything on this machine
 	@scripts/setup
@@ -18,6 +18,11 @@ up: ## install what is missing, build, and run everything on this machine
 test: ## every check: formatting, lints, tests, foreign clients, licences
 	@scripts/setup
 	@scripts/test
+
+torture: ## kill, cut, flip and fill things for minutes or hours, and check every promise; see docs/testing.md
+	@scripts/setup
+	cargo build --release --locked -p tally -p tally-torture
+	$(CARGO_TARGET_DIR)/release/torture $(ARGS)
 
 bench: ## build, and measure how much the system takes
 	@scripts/setup

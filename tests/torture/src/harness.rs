@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-pub use report::{Report, Verdict};
+pub use report::{Caught, Report, Verdict};
 pub use run::{Plan, run, seed_of};
 
 /// What a round counted: kills, acknowledged events, and the like.

@@ -44,7 +44,7 @@ impl FaultTest for BitFlips {
 
     async fn round(&self, round: &Round) -> anyhow::Result<Counts> {
         let round = round.clone();
-        tokio::task::spawn_blocking(move || play(&round)).await?
+        tokio::task::spawn_blocking(move || play(&round)).await.map_err(violation("the store panics"))?
     }
 }
 
@@ -188,7 +188,7 @@ impl Source {
             let path = entry?.path();
             if path.is_dir() {
                 fs::remove_dir_all(&path)?;
-            } else if path.file_name().is_none_or(|name| name != "FORMAT") {
+            } else if !is_format(&path) {
                 fs::remove_file(&path)?;
             }
         }
@@ -251,20 +251,24 @@ fn flip(directory: &Path, chance: &mut StdRng) -> anyhow::Result<String> {
     Ok(format!("after bit {bit} of byte {at} of {name} was flipped"))
 }
 
-/// Cuts a segment, and takes away those after it.
+/// Cuts a segment, and takes away those after it and every file that remembers them.
 fn cut(directory: &Path, file: &Path, offset: u64) -> anyhow::Result<()> {
     fs::OpenOptions::new().write(true).open(file)?.set_len(offset)?;
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
+        let is_segment = path.extension() == file.extension();
         if path.is_dir() {
             fs::remove_dir_all(&path)?;
-        } else if path.extension() == file.extension() && path.as_path() > file {
-            fs::remove_file(&path)?;
-        } else if path.file_name().is_some_and(|name| name == "CLEAN") {
+        } else if is_segment && path.as_path() > file || !is_segment && !is_format(&path) {
             fs::remove_file(&path)?;
         }
     }
     Ok(())
+}
+
+/// The file without which a directory is no log.
+fn is_format(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == "FORMAT")
 }
 
 fn list(directory: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {

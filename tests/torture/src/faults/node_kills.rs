@@ -224,7 +224,7 @@ async fn write(client: Client, writer: Arc<Mutex<Writer>>, stop: Arc<AtomicBool>
         match tokio::time::timeout(ANSWER_TIMEOUT, append).await {
             Ok(Ok(_)) => writer.acknowledged(),
             Ok(Err(eventstore::Error::WrongExpectedVersion { .. })) if writer.forgets_ids => {
-                writer.pending = None
+                writer.pending = None;
             }
             // a connection that was cut: the client makes another
             Ok(Err(_)) | Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
@@ -285,7 +285,9 @@ impl Reader {
             let this = (event.id, body["writer"].as_str().unwrap_or_default().to_owned());
             match known.get(usize::try_from(revision)?) {
                 Some(before) => {
-                    promise(*before == this, || format!("{stream}: event {revision} is another than before"))?
+                    promise(*before == this, || {
+                        format!("{stream}: event {revision} is another than before")
+                    })?;
                 }
                 None => known.push(this),
             }

@@ -49,7 +49,7 @@ impl FaultTest for PowerCuts {
 
     async fn round(&self, round: &Round) -> anyhow::Result<Counts> {
         let round = round.clone();
-        tokio::task::spawn_blocking(move || play(&round)).await?
+        tokio::task::spawn_blocking(move || play(&round)).await.map_err(violation("the store panics"))?
     }
 }
 
@@ -60,7 +60,7 @@ fn play(round: &Round) -> anyhow::Result<Counts> {
     let mut log = Log::new(&disk, round.is_control(NO_SYNC), &mut chance)?;
     for _ in 1..LIVES {
         log.live(&disk, true, &mut chance)?;
-        if chance.random_ratio(1, 4) {
+        if chance.random_ratio(1, 3) {
             disk.outlive_process()?;
         } else {
             log.cuts += 1;

@@ -26,6 +26,9 @@ pub enum Verdict {
     },
 }
 
+/// A control: the round in which it was caught and how, or why it was not.
+pub type Caught = Result<(u64, String), String>;
+
 /// What a test found.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -39,8 +42,8 @@ pub struct Report {
     pub counts: Counts,
     /// How the sound build did.
     pub verdict: Verdict,
-    /// Each control: the round in which it was caught and how, or why it was not.
-    pub controls: Vec<(&'static str, Result<(u64, String), String>)>,
+    /// Each control.
+    pub controls: Vec<(&'static str, Caught)>,
     /// How long it took.
     pub took: Duration,
 }
@@ -81,7 +84,7 @@ impl Display for Report {
                 writeln!(out, "    again: make torture ARGS=\"--only {} --replay {seed}\"", self.name)?;
             }
             Verdict::NotPlayed { seed, what } => {
-                writeln!(out, "    could not be played (seed {seed}): {what}")?
+                writeln!(out, "    could not be played (seed {seed}): {what}")?;
             }
         }
         for (control, caught) in &self.controls {

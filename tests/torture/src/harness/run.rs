@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::{Counts, FaultTest, Report, Round, Verdict, Violation};
+use super::{Caught, Counts, FaultTest, Report, Round, Verdict, Violation};
 
 /// A control may need some luck with its seeds; one that needs more than this shows nothing.
 const CONTROL_ROUNDS_MAX: u64 = 40;
@@ -89,7 +89,7 @@ fn verdict_of(seed: u64, error: &anyhow::Error) -> Verdict {
 }
 
 /// Plays rounds with a broken build until one is failed; says in which, and how.
-async fn catch(test: &dyn FaultTest, plan: &Plan, control: &'static str) -> Result<(u64, String), String> {
+async fn catch(test: &dyn FaultTest, plan: &Plan, control: &'static str) -> Caught {
     for number in 0..CONTROL_ROUNDS_MAX {
         let seed = seed_of(plan.seed, control, number);
         let mut report = Report::new(test.name(), test.claim());
