@@ -95,6 +95,9 @@ pub(crate) fn open_tail(
     repair_header(log, &*file, &path, base, evidence)?;
     let scan = scan_segment(&*file, &path, base, log.seed())?;
     check_tail(&path, base, &scan, evidence)?;
+    // a process that died left what it wrote, but perhaps not flushed: nothing may be built on it before it is
+    file.sync().map_err(StoreError::io("flush", &path))?;
+    log.disk().sync_directory(log.directory()).map_err(StoreError::io("flush", log.directory()))?;
     if let Tail::Torn { bytes } = scan.tail {
         let offset = scan.end - base;
         warn!(file = %path.display(), offset, bytes, "cutting {bytes} bytes of an unfinished write from the log");
