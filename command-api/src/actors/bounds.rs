@@ -61,6 +61,9 @@ pub(super) const WEIGHT_BYTES: usize = 180;
 /// Commands and persons in a snapshot: what is heavier exceeds [`SNAPSHOT_BYTES_MAX`].
 pub(super) const SNAPSHOT_WEIGHT_MAX: usize = SNAPSHOT_BYTES_MAX / WEIGHT_BYTES;
 
+/// A state up to this weight is written in about a millisecond: not worth counting.
+pub(super) const LIGHT_WEIGHT: usize = 2_000;
+
 /// How much of a state each event since the last snapshot pays for: with two, a show that is loaded folds at
 /// most half as many events as its state remembers commands.
 pub(super) const WEIGHT_PER_EVENT: u64 = 2;

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::bounds::{
-    SNAPSHOT_BYTES_MAX, SNAPSHOT_WEIGHT_MAX, SNAPSHOTS_KEPT, WEIGHT_BYTES, WEIGHT_PER_EVENT,
+    LIGHT_WEIGHT, SNAPSHOT_BYTES_MAX, SNAPSHOT_WEIGHT_MAX, SNAPSHOTS_KEPT, WEIGHT_BYTES, WEIGHT_PER_EVENT,
 };
 use super::load::{LoadError, in_time};
 
@@ -48,7 +48,8 @@ struct Reading<'a> {
 /// Whether it is time for another one. A snapshot costs as much as the state is large, so a large state is written
 /// less often: for each event the cost is the same. What would be too large to be written is not even tried.
 pub(super) fn is_due(since_last: u64, weight: usize, every: u64) -> bool {
-    weight <= SNAPSHOT_WEIGHT_MAX && since_last >= every.max(weight as u64 / WEIGHT_PER_EVENT)
+    let paid_by = weight.saturating_sub(LIGHT_WEIGHT) as u64 / WEIGHT_PER_EVENT;
+    weight <= SNAPSHOT_WEIGHT_MAX && since_last >= every.max(paid_by)
 }
 
 /// The newest usable snapshot of a show.
@@ -139,5 +140,18 @@ fn new_event(id: Uuid, kind: &str, data: Vec<u8>) -> NewEvent {
         kind: kind.to_owned(),
         data: Bytes::from(data),
         metadata: Bytes::from_static(b"{}"),
+    }
+}
+
+#[cfg(test)]
+mod due {
+    use super::*;
+
+    #[test]
+    fn the_larger_a_state_the_more_events_pay_for_its_snapshot_and_the_largest_is_not_written() {
+        assert!(!is_due(9, 0, 10) && is_due(10, 0, 10));
+        assert!(is_due(10, LIGHT_WEIGHT, 10));
+        assert!(!is_due(4_999, LIGHT_WEIGHT + 10_000, 10) && is_due(5_000, LIGHT_WEIGHT + 10_000, 10));
+        assert!(!is_due(u64::MAX, SNAPSHOT_WEIGHT_MAX + 1, 10));
     }
 }

@@ -23,7 +23,7 @@ use super::error::{StoreError, describe};
 use super::head::Head;
 use super::stage::Staged;
 use recent::{Layer, Recent};
-use stored::Stored;
+use stored::{Stored, guarded};
 
 /// Full layers that wait for the disk, besides the one that is being added. More would only hide a slow disk,
 /// take memory, and lengthen the next start after a crash.
@@ -52,7 +52,7 @@ pub(crate) struct Index {
 impl Index {
     /// Opens or creates the index of a log in `directory`.
     pub(crate) fn open(directory: &Path, log_id: Uuid, layer_log_bytes: u64) -> Result<Self, StoreError> {
-        let stored = Stored::open(directory, log_id)?;
+        let stored = guarded(|| Stored::open(directory, log_id))?;
         let recent = RwLock::new(Recent::starting_at(stored.watermark().unwrap_or(0)));
         let shared = Arc::new(Shared { stored, recent, failure: Mutex::new(None) });
         let (full_layers, receiver) = sync_channel(WAITING_LAYERS_MAX);
@@ -76,20 +76,20 @@ impl Index {
 
     /// Claims an empty index for its log, which begins at `start`.
     pub(crate) fn claim(&self, start: u64) -> Result<(), StoreError> {
-        self.shared.stored.add(&Layer::starting_at(start))?;
+        guarded(|| self.shared.stored.add(&Layer::starting_at(start)))?;
         *self.shared.recent.write() = Recent::starting_at(start);
         Ok(())
     }
 
     /// Whether nothing was ever indexed.
     pub(crate) fn is_empty(&self) -> Result<bool, StoreError> {
-        self.shared.stored.is_empty()
+        guarded(|| self.shared.stored.is_empty())
     }
 
     pub(crate) fn head(&self, stream: &str) -> Result<Option<Head>, StoreError> {
         match self.shared.recent.read().find(|layer| layer.head(stream)) {
             Some(head) => Ok(Some(head)),
-            None => self.shared.stored.head(stream),
+            None => guarded(|| self.shared.stored.head(stream)),
         }
     }
 
@@ -97,7 +97,7 @@ impl Index {
     pub(crate) fn revision_of(&self, key: u64, id: Uuid) -> Result<Option<u64>, StoreError> {
         match self.shared.recent.read().find(|layer| layer.revision_of(key, id)) {
             Some(revision) => Ok(Some(revision)),
-            None => self.shared.stored.revision_of(key, id),
+            None => guarded(|| self.shared.stored.revision_of(key, id)),
         }
     }
 
@@ -106,7 +106,7 @@ impl Index {
         // a stream's runs in a newer layer are all later than those in an older one
         match self.shared.recent.read().find(|layer| layer.run_at(key, revision)) {
             Some(run) => Ok(Some(run)),
-            None => self.shared.stored.run_at(key, revision),
+            None => guarded(|| self.shared.stored.run_at(key, revision)),
         }
     }
 
@@ -168,7 +168,7 @@ impl Shared {
     /// Runs until there are no more layers. After a failure it ends, so that the writer's next layer is refused.
     fn store_layers(&self, layers: &Receiver<Arc<Layer>>) {
         while let Ok(layer) = layers.recv() {
-            match self.stored.add(&layer) {
+            match guarded(|| self.stored.add(&layer)) {
                 Ok(()) => self.recent.write().forget(&layer),
                 Err(cause) => {
                     let cause = describe(&cause);

@@ -1,7 +1,7 @@
 //! The store: the log, its index and its writer, as one thing to open, write, read and close.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -96,7 +96,7 @@ impl Store {
     /// The same, on another disk.
     pub fn open_on(config: StoreConfig, disk: Arc<dyn Disk>) -> Result<Self, StoreError> {
         let directory = config.data_dir.clone();
-        fs::create_dir_all(&directory).map_err(StoreError::io("create", &directory))?;
+        create_directory(&directory, &*disk)?;
         let lock = Lock::take(&directory)?;
         Spare::remove_old(&directory)?;
         let bases = list_segments(&directory)?;
@@ -306,6 +306,18 @@ impl Drop for Store {
 
 fn closed() -> AppendError {
     AppendError::Unavailable { reason: "the log is closed".to_owned() }
+}
+
+/// Creates the directory where it is missing, and has its name survive a power cut.
+fn create_directory(directory: &Path, disk: &dyn Disk) -> Result<(), StoreError> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(directory).map_err(StoreError::io("create", directory))?;
+    match directory.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => disk.sync_directory(parent).map_err(StoreError::io("flush", parent)),
+        None => Ok(()),
+    }
 }
 
 /// Opens the index; one that does not open is thrown away.

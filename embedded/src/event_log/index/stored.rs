@@ -7,6 +7,7 @@
 //! (stream key, first revision) → position of that revision's record, one entry for all the events of one
 //! append, which lie side by side in the log.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,6 +49,16 @@ const ID: u8 = b'i';
 const RUN: u8 = b'r';
 /// No watermark: the tables are empty, or not of this log.
 const NONE: u64 = u64::MAX;
+
+/// Has the store do something. On tables with flipped bits it may panic instead of returning an error: then the index
+/// is wrong all the same, and is made again.
+pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+        let what = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        Err(StoreError::IndexMismatch { what: format!("its store gave up: {what}") })
+    })
+}
 
 /// The open tables.
 pub(super) struct Stored {
