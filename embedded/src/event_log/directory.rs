@@ -22,6 +22,11 @@ const DURABLE_BYTES: usize = 12;
 const INDEX_DIRECTORY: &str = "index";
 /// Its presence says that the index was found wrong and must not be used again.
 const REBUILD_FILE: &str = "REBUILD-INDEX";
+/// As many bytes as starts in a row that did not live to see the index open.
+const OPENING_FILE: &str = "OPENING-INDEX";
+/// So many such starts say that it is the index that ends them: its store may abort the process on damaged tables.
+/// One or two may as well have been killed.
+const OPENINGS_MAX: u64 = 3;
 /// First line of `FORMAT`. The number changes when the bytes of the log do.
 const FORMAT_LINE: &str = "tally event log 1";
 
@@ -163,6 +168,24 @@ pub(crate) fn distrust_index(directory: &Path) {
     if let Err(error) = File::create(directory.join(REBUILD_FILE)) {
         warn!(%error, "cannot note that the index is wrong: {error}");
     }
+}
+
+/// Notes that the index is being opened. If the last starts ended at just that, the index is thrown away first.
+pub(crate) fn begin_opening_index(directory: &Path) -> Result<(), StoreError> {
+    let path = directory.join(OPENING_FILE);
+    if fs::metadata(&path).is_ok_and(|metadata| metadata.len() >= OPENINGS_MAX) {
+        warn!("the last starts ended while they opened the index: it is rebuilt from the log");
+        remove_index(directory)?;
+        fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
+    }
+    let noted = OpenOptions::new().create(true).append(true).open(&path);
+    noted.and_then(|mut file| file.write_all(b"x")).map_err(StoreError::io("write", &path))
+}
+
+/// Notes that the index did open, or was refused in order.
+pub(crate) fn end_opening_index(directory: &Path) -> Result<(), StoreError> {
+    let path = directory.join(OPENING_FILE);
+    fs::remove_file(&path).map_err(StoreError::io("remove", &path))
 }
 
 /// Throws the index away if it was found wrong.

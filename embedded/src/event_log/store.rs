@@ -13,8 +13,8 @@ use tracing::{info, warn};
 use super::appender::Appender;
 use super::config::StoreConfig;
 use super::directory::{
-    CleanMark, DurableMark, Lock, distrust_index, index_directory, open_format, remove_distrusted_index,
-    remove_index,
+    CleanMark, DurableMark, Lock, begin_opening_index, distrust_index, end_opening_index, index_directory,
+    open_format, remove_distrusted_index, remove_index,
 };
 use super::disk::{Disk, SystemDisk};
 use super::error::{AppendError, StoreError};
@@ -324,7 +324,10 @@ fn create_directory(directory: &Path, disk: &dyn Disk) -> Result<(), StoreError>
 fn open_index(log: &Log, layer_log_bytes: u64) -> Result<Index, StoreError> {
     let path: PathBuf = index_directory(log.directory());
     remove_distrusted_index(log.directory())?;
-    match Index::open(&path, log.log_id(), layer_log_bytes) {
+    begin_opening_index(log.directory())?;
+    let opened = Index::open(&path, log.log_id(), layer_log_bytes);
+    end_opening_index(log.directory())?;
+    match opened {
         Ok(index) => Ok(index),
         Err(StoreError::Index(fjall::Error::Locked)) => {
             Err(StoreError::Locked { path: log.directory().to_path_buf() })

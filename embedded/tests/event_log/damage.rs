@@ -259,6 +259,22 @@ fn list_files(directory: &Path, files: &mut Vec<PathBuf>) {
 }
 
 #[test]
+fn an_index_that_ends_the_process_at_each_start_is_rebuilt() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(config(directory.path())).unwrap();
+    append(&store, "a", 3);
+    drop(store);
+    let (old, openings) = (directory.path().join("index/old"), directory.path().join("OPENING-INDEX"));
+    for (died, is_kept) in [("xx", true), ("xxx", false)] {
+        fs::write(&old, "").unwrap();
+        fs::write(&openings, died).unwrap();
+        let store = Store::open(config(directory.path())).unwrap();
+        assert_eq!(read_stream(&store, "a").unwrap().len(), 3);
+        assert_eq!((old.exists(), openings.exists()), (is_kept, false), "{died}");
+    }
+}
+
+#[test]
 fn a_foreign_directory_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("FORMAT"), "something else 7\n").unwrap();
