@@ -199,15 +199,11 @@ impl Shows {
             }
             let entrance = self.entrance(show)?;
             if entrance.is_closed_for_now() {
-                metrics::counter!("tally_commands_overloaded_total").increment(1);
-                return Err(CommandError::Overloaded);
+                return Err(overloaded());
             }
             match entrance.queue.try_send(job) {
                 Ok(()) => return Ok(()),
-                Err(mpsc::error::TrySendError::Full(_)) => {
-                    metrics::counter!("tally_commands_overloaded_total").increment(1);
-                    return Err(CommandError::Overloaded);
-                }
+                Err(mpsc::error::TrySendError::Full(_)) => return Err(overloaded()),
                 Err(mpsc::error::TrySendError::Closed(returned)) => {
                     // that actor just left: the next one is another
                     self.shared.forget(show, &entrance.queue);
@@ -224,8 +220,7 @@ impl Shows {
             return Ok(entrance.clone());
         }
         if self.shared.actors.len() >= bounds::ACTORS_MAX {
-            metrics::counter!("tally_commands_overloaded_total").increment(1);
-            return Err(CommandError::Overloaded);
+            return Err(overloaded());
         }
         let entrance = self.shared.actors.entry(show).or_insert_with(|| {
             let (queue, receiver) = mpsc::channel(self.shared.settings.queue_length.max(1));
@@ -237,6 +232,12 @@ impl Shows {
         });
         Ok(entrance.clone())
     }
+}
+
+/// Refuses a command, and counts that.
+fn overloaded() -> CommandError {
+    metrics::counter!("tally_commands_overloaded_total").increment(1);
+    CommandError::Overloaded
 }
 
 impl Shared {

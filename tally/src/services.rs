@@ -42,28 +42,45 @@ pub(crate) struct Services {
     command_api: bool,
     query_api: bool,
     projections: bool,
+    /// Runs the stores that the configuration leaves open. One that shares its stores with others must be told
+    /// where they are.
+    has_own_stores: bool,
 }
 
 impl Services {
     /// Everything.
     pub(crate) const ALL: Self =
-        Self { name: "tally", command_api: true, query_api: true, projections: true };
+        Self { name: "tally", command_api: true, query_api: true, projections: true, has_own_stores: true };
     /// The write side with stores of its own, to be measured.
     pub(crate) const WRITE_SIDE: Self =
-        Self { name: "tally", command_api: true, query_api: false, projections: false };
+        Self { name: "tally", command_api: true, query_api: false, projections: false, has_own_stores: true };
     /// The write side.
-    pub(crate) const COMMAND_API: Self =
-        Self { name: "command-api", command_api: true, query_api: false, projections: false };
+    pub(crate) const COMMAND_API: Self = Self {
+        name: "command-api",
+        command_api: true,
+        query_api: false,
+        projections: false,
+        has_own_stores: false,
+    };
     /// The read side.
-    pub(crate) const QUERY_API: Self =
-        Self { name: "query-api", command_api: false, query_api: true, projections: false };
+    pub(crate) const QUERY_API: Self = Self {
+        name: "query-api",
+        command_api: false,
+        query_api: true,
+        projections: false,
+        has_own_stores: false,
+    };
     /// The projections.
-    pub(crate) const PROJECTIONS: Self =
-        Self { name: "projections", command_api: false, query_api: false, projections: true };
+    pub(crate) const PROJECTIONS: Self = Self {
+        name: "projections",
+        command_api: false,
+        query_api: false,
+        projections: true,
+        has_own_stores: false,
+    };
 
-    /// A service that runs alone shares its stores with others: they must be named.
     fn check(self, config: &Config) -> anyhow::Result<()> {
-        if self.name == Self::ALL.name {
+        if self.has_own_stores {
             return Ok(());
         }
         for (setting, is_set) in [

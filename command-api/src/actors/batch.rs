@@ -8,7 +8,7 @@ use domain::{Command, Rejection, Rules, Show};
 use platform::event_log::NewEvent;
 use platform::event_log::codec::{self, EncodeError};
 use schemas::events::ShowEvent;
-use schemas::{BodyHash, CommandId, Envelope, Event};
+use schemas::{AttemptId, BodyHash, CommandId, Envelope, Event};
 
 use super::bounds::BATCH_BYTES_MAX;
 use super::job::{Ask, Job, Task};
@@ -112,8 +112,7 @@ fn decide_command(
         return Ok(Decision::Nothing);
     }
     let first = batch.events.len();
-    batch.is_unmistakable |= command.attempt.is_ours_alone();
-    push(batch, bytes, events)?;
+    push(batch, bytes, command.attempt, events)?;
     Ok(Decision::Caused(first..batch.events.len()))
 }
 
@@ -140,8 +139,7 @@ fn decide_count(
     // a refusal of them all is told below, to each its own
     let events = working.handle(command, rules).unwrap_or_default();
     let first = batch.events.len();
-    batch.is_unmistakable |= !events.is_empty() && command.attempt.is_ours_alone();
-    push(batch, bytes, events)?;
+    push(batch, bytes, command.attempt, events)?;
     for asker in askers.iter_mut() {
         asker.observe(working);
     }
@@ -163,7 +161,13 @@ fn recall(show: &Show, id: CommandId, body_hash: BodyHash) -> Result<Option<Reme
     }
 }
 
-fn push(batch: &mut Batch, bytes: &mut usize, events: Vec<Envelope<ShowEvent>>) -> Result<(), EncodeError> {
+fn push(
+    batch: &mut Batch,
+    bytes: &mut usize,
+    attempt: AttemptId,
+    events: Vec<Envelope<ShowEvent>>,
+) -> Result<(), EncodeError> {
+    batch.is_unmistakable |= !events.is_empty() && attempt.is_ours_alone();
     for envelope in events {
         let (envelope, encoded) = encode(envelope)?;
         *bytes += encoded.data.len() + encoded.metadata.len();

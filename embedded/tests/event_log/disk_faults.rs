@@ -203,3 +203,18 @@ fn a_segment_that_is_not_prepared_in_time_grows_instead() {
         assert_eq!(Store::open(config()).unwrap().verify().unwrap().records, 40);
     }
 }
+
+#[test]
+fn what_a_start_cannot_flush_it_does_not_show() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::default();
+    let open = || Store::open_on(StoreConfig::new(directory.path()), Arc::new(disk.clone()));
+    let store = open().unwrap();
+    append(&store, 1).unwrap();
+    drop(store);
+    // whether the process before had flushed it, this one cannot know
+    disk.fault.store(FLUSH_FAILS, Ordering::SeqCst);
+    assert!(open().is_err());
+    disk.fault.store(HEALTHY, Ordering::SeqCst);
+    assert!(open().unwrap().end() > 0);
+}

@@ -61,10 +61,15 @@ impl Memory {
             self.young.insert(id, RememberedCommand { last: known.last.max(revision), ..known });
             return;
         }
+        self.add(id, RememberedCommand { body_hash, first: revision, last: revision, at });
+    }
+
+    /// Takes in what is not remembered yet.
+    fn add(&mut self, id: CommandId, command: RememberedCommand) {
         if self.young.len() >= YOUNG_MAX {
             self.age();
         }
-        self.young.insert(id, RememberedCommand { body_hash, first: revision, last: revision, at });
+        self.young.insert(id, command);
     }
 
     /// Every reaction that was counted is a command of its own.
@@ -142,10 +147,7 @@ impl<'de> Deserialize<'de> for Memory {
             <(Timestamp, Vec<(CommandId, RememberedCommand)>)>::deserialize(deserializer)?;
         let mut memory = Self { oldest, ..Self::default() };
         for (id, known) in remembered {
-            if memory.young.len() >= YOUNG_MAX {
-                memory.age();
-            }
-            memory.young.insert(id, known);
+            memory.add(id, known);
         }
         Ok(memory)
     }

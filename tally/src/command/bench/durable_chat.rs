@@ -112,7 +112,10 @@ async fn watched(
     load::on_one_thread(move || async move {
         let audience = room::real_audience(&stage).await?;
         let mut source = Source::real(&stage).await?;
-        let watching = room::traffic(Some(&mut source), Some(&audience), process, WATCHED_PER_SECOND, length);
+        // as long as the load, which is measured after its warm-up
+        let watched_for = load::WARM_UP + length;
+        let watching =
+            room::traffic(Some(&mut source), Some(&audience), process, WATCHED_PER_SECOND, watched_for);
         let (load, watched) = tokio::join!(load::generate(address, process, requests, length), watching);
         watched?;
         load

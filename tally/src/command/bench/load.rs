@@ -14,7 +14,7 @@ use super::http::{ChatRequest, Connection};
 use super::machine::cpu_seconds;
 
 /// Before each measurement: caches fill, the server's own work finds its rhythm.
-const WARM_UP: Duration = Duration::from_secs(1);
+pub(super) const WARM_UP: Duration = Duration::from_secs(1);
 
 /// Requests of a whole run have numbers of their own: keys and texts never come twice.
 static NUMBER: AtomicU64 = AtomicU64::new(1);
