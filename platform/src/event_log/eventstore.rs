@@ -6,12 +6,14 @@
 //! - A client whose first connection fails is dead for ever, and one in a cluster clings to a node that
 //!   went away: `link` makes new ones.
 //! - The client leaves Nagle's algorithm on, which costs 40 ms an append: `nodelay` turns it off.
+//! - Appends share one long request, as long as none of them fails: `session`.
 //! - The client's deadlines are only told to the server: here they also hold if it does not answer.
 
 mod classify;
 mod convert;
 mod link;
 mod nodelay;
+mod session;
 mod tail;
 
 use std::sync::Arc;
@@ -26,7 +28,8 @@ use schemas::{Position, Revision};
 use thiserror::Error;
 use tokio::time::{Instant, timeout_at};
 
-use self::link::{ConnectError, Link, SubscriptionLinks};
+use self::link::{ConnectError, Connected, Link, SubscriptionLinks};
+use self::session::Sessions;
 use super::{
     AppendError, Appended, EventLog, Expected, LogItems, NewEvent, NoEvents, Prefixes, ReadError, StoredEvent,
 };
@@ -48,6 +51,7 @@ const FILTER_WINDOW: u32 = 1_000;
 #[derive(Clone)]
 pub struct EventStoreLog {
     appends: Arc<Link>,
+    sessions: Arc<Sessions>,
     reads: Arc<Link>,
     subscriptions: Arc<SubscriptionLinks>,
 }
@@ -71,6 +75,7 @@ impl EventStoreLog {
         let settings = |purpose| client_settings(url, &format!("{name}-{purpose}"));
         Ok(Self {
             appends: Arc::new(Link::new(settings("append")?)),
+            sessions: Arc::default(),
             reads: Arc::new(Link::new(settings("read")?)),
             subscriptions: Arc::new(SubscriptionLinks::new(settings("subscribe")?)),
         })
@@ -93,6 +98,48 @@ impl EventStoreLog {
             }
             tokio::time::sleep(link::RETRY_MAX).await;
         }
+    }
+
+    /// Appends over the session, where there is one for this. The server's refusals are told by a request of its own,
+    /// since the client does not say there what stood in the way.
+    async fn append_in_session(
+        &self,
+        client: &Arc<Connected>,
+        stream: &str,
+        expected: Expected,
+        events: Vec<NewEvent>,
+        deadline: Instant,
+    ) -> InSession {
+        if !Sessions::suit(expected, &events) {
+            return InSession::NotWritten(events);
+        }
+        let Some(session) = self.sessions.of(client).await else { return InSession::NotWritten(events) };
+        let proposed = match convert::proposed(events.clone()) {
+            Ok(proposed) => proposed,
+            Err(refused) => return InSession::Settled(Err(refused)),
+        };
+        let begun = Instant::now();
+        let error =
+            match timeout_at(deadline, session.append(stream, convert::stream_state(expected), proposed))
+                .await
+            {
+                Ok(Ok(written)) => match convert::appended_in_session(&written) {
+                    Some(appended) => {
+                        self.appends.succeeded(begun.elapsed());
+                        return InSession::Settled(Ok(appended));
+                    }
+                    None => eventstore::Error::IllegalStateError("an append without a place".to_owned()),
+                },
+                Ok(Err(error)) => error,
+                Err(_) => eventstore::Error::DeadlineExceeded,
+            };
+        self.sessions.end(&session);
+        if classify::is_refusal_in_session(&error) {
+            self.sessions.rest();
+            return InSession::NotWritten(events);
+        }
+        self.appends.failed(client, &error);
+        InSession::Settled(Err(AppendError::OutcomeUnknown(error.into())))
     }
 
     async fn probe(&self) -> Result<(), ReadError> {
@@ -120,14 +167,18 @@ impl EventLog for EventStoreLog {
         if events.is_empty() {
             return Err(AppendError::Refused(NoEvents.into()));
         }
-        let events = convert::proposed(events)?;
         let begun = Instant::now();
         let deadline = begun + APPEND_DEADLINE;
         let unknown = |cause: ConnectError| AppendError::OutcomeUnknown(cause.into());
         let client = self.appends.client(deadline).await.map_err(unknown)?;
+        let events = match self.append_in_session(&client, stream, expected, events, deadline).await {
+            InSession::Settled(settled) => return settled,
+            InSession::NotWritten(events) => events,
+        };
         let options = AppendToStreamOptions::default()
             .stream_state(convert::stream_state(expected))
             .deadline(deadline.saturating_duration_since(Instant::now()));
+        let events = convert::proposed(events)?;
         match timeout_at(deadline, client.get().append_to_stream(stream, &options, events)).await {
             Ok(Ok(written)) => {
                 self.appends.succeeded(begun.elapsed());
@@ -174,6 +225,13 @@ impl EventLog for EventStoreLog {
         let link = self.subscriptions.take().map_err(|error| ReadError(error.into()))?;
         Ok(tail::open(link, Arc::clone(&self.reads), after, wanted).await?.boxed())
     }
+}
+
+/// What became of an append over a session.
+enum InSession {
+    Settled(Result<Appended, AppendError>),
+    /// There was no session, or the server refused: nothing was written.
+    NotWritten(Vec<NewEvent>),
 }
 
 /// What is read.

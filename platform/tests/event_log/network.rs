@@ -137,6 +137,46 @@ async fn what_is_too_large_or_no_json_is_refused() {
     node.shutdown().await.unwrap();
 }
 
+/// A conflict ends the session that all appends share. Those of other streams that it takes along are of unknown
+/// outcome, and the same events again are written once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_of_one_stream_costs_no_other_an_event() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = node(&directory).await;
+    let log = connect(node.addr()).await;
+    append(&log, "show-rival", 0..1).await;
+    let writers = (0..8).map(|writer| {
+        let log = log.clone();
+        tokio::spawn(async move {
+            let stream = format!("show-{writer}");
+            for id in 0..50 {
+                let expected = Expected::after(id.checked_sub(1));
+                while let Err(error) = log.append(&stream, expected, vec![event(id)]).await {
+                    assert!(matches!(error, AppendError::OutcomeUnknown(_)), "{error:?}");
+                }
+                if writer == 0 && id % 10 == 0 {
+                    let rival = log.append("show-rival", Expected::NoStream, vec![event(1_000 + id)]).await;
+                    let actual_is_told = matches!(rival, Err(AppendError::WrongExpected { actual: Some(0) }));
+                    let is_unknown = matches!(rival, Err(AppendError::OutcomeUnknown(_)));
+                    assert!(actual_is_told || is_unknown, "{rival:?}");
+                    // sessions rest after a conflict: let there be one again, to be ended by the next
+                    tokio::time::sleep(Duration::from_millis(2_100)).await;
+                }
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    for writer in 0..8 {
+        let stored = log.read_stream(&format!("show-{writer}"), 0, 100).await.unwrap();
+        let ids: Vec<_> = stored.iter().map(|event| event.id).collect();
+        assert_eq!(ids, (0..50).map(|id| event(id).id).collect::<Vec<_>>());
+    }
+    assert_eq!(log.read_stream("show-rival", 0, 100).await.unwrap().len(), 1);
+    node.shutdown().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscription_that_nobody_reads_stalls_nothing() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! Between the port's types and the client's.
 
-use eventstore::{EventData, ResolvedEvent, StreamState, WriteResult};
+use eventstore::{BatchWriteResult, EventData, ResolvedEvent, StreamState, WriteResult};
 use schemas::{EventId, Position};
 use serde_json::value::RawValue;
 
@@ -26,6 +26,12 @@ pub(super) fn stream_state(expected: Expected) -> StreamState {
 
 pub(super) fn appended(written: &WriteResult) -> Appended {
     Appended { revision: written.next_expected_version, position: Position(written.position.commit) }
+}
+
+/// The place of an append over a session; a server that wrote it tells both.
+pub(super) fn appended_in_session(written: &BatchWriteResult) -> Option<Appended> {
+    let (revision, position) = (written.current_revision()?, written.current_position()?);
+    Some(Appended { revision, position: Position(position.commit) })
 }
 
 /// The event; none only for a link whose target is gone, and links are not resolved.
