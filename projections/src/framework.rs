@@ -7,6 +7,7 @@ mod error;
 mod feed;
 pub(crate) mod generations;
 pub(crate) mod health;
+pub(crate) mod readings;
 pub(crate) mod rebuild;
 mod recorded;
 pub(crate) mod rows;
@@ -16,11 +17,13 @@ mod supervisor;
 mod swap;
 mod work;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use platform::event_log::Prefixes;
 
 pub use error::Failure;
-pub use recorded::Recorded;
+pub use recorded::{Read, Recorded};
 pub(crate) use recorded::{of_payments, of_shows, signed};
 pub(crate) use supervisor::Supervisor;
 pub use work::{Fuse, Work};
@@ -51,7 +54,7 @@ pub trait View: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Failure`]; nothing of the batch is kept then.
-    fn prepare(&self, batch: Vec<Recorded>) -> Result<Box<dyn Change>, Failure>;
+    fn prepare(&self, batch: Vec<Arc<Read>>) -> Result<Box<dyn Change>, Failure>;
 }
 
 /// What a batch changes in a view.

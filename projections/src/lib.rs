@@ -26,6 +26,7 @@ use framework::{Supervisor, View};
 
 pub use framework::digest::ViewHash;
 pub use framework::health::{ViewState, ViewStatus};
+pub use framework::readings::Readings;
 pub use framework::rebuild::{Progress, RebuildError};
 pub use framework::standing::{Doing, Standing};
 pub use framework::{Failure, Fuse};
@@ -44,6 +45,8 @@ const LAG_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Deps {
     /// The log that they follow.
     pub log: Arc<dyn EventLog>,
+    /// What reads it, for all views that are filled with this.
+    pub readings: Readings,
     /// The database of the read models, with the migrations applied. Each view has one connection of its own besides
     /// the pool's, and uses one of those for a moment when it begins, or is swapped.
     pub pool: PgPool,
@@ -59,12 +62,14 @@ impl Deps {
     /// With defaults.
     #[must_use]
     pub fn new(log: Arc<dyn EventLog>, pool: PgPool, clock: Clock) -> Self {
-        Self { log, pool, clock, retired_grace: RETIRED_GRACE_DEFAULT, fuse: Fuse::none() }
+        let readings = Readings::default();
+        Self { log, readings, pool, clock, retired_grace: RETIRED_GRACE_DEFAULT, fuse: Fuse::none() }
     }
 
     fn tools(&self) -> Tools {
         Tools {
             log: Arc::clone(&self.log),
+            readings: self.readings.clone(),
             pool: self.pool.clone(),
             clock: self.clock.clone(),
             fuse: self.fuse.clone(),

@@ -7,5 +7,5 @@ mod shows;
 
 pub(crate) use client::Client;
 pub(crate) use database::Database;
-pub(crate) use node::{Node, edge_config, pseudonyms, token, vault};
+pub(crate) use node::{KEY_LEASE, Node, edge_config, pseudonyms, token, vault};
 pub(crate) use shows::{AT, Happening, Show, person};

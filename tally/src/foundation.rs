@@ -1,6 +1,6 @@
 //! What services stand upon: the log and the database, embedded where the configuration names none.
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use embedded::event_log::{Node, NodeConfig};
 use embedded::postgres::{Postgres, PostgresConfig};
 use platform::config::{Config, Source};
@@ -8,13 +8,22 @@ use platform::event_log::eventstore::EventStoreLog;
 use platform::shutdown::Shutdown;
 use sqlx::PgPool;
 use std::fs::{self, DirBuilder};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 /// The embedded node's directory within the data directory.
 pub(crate) const EVENT_LOG_DIR: &str = "event-log";
+
+/// Says within the data directory where the embedded node listens, as long as it runs: it may have chosen a port.
+const EVENT_LOG_ADDRESS_FILE: &str = "event-log.address";
+
+/// How long the node of another process on this machine may take to accept a connection.
+const NODE_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 
 /// The private cluster's directory within the data directory.
 const POSTGRES_DIR: &str = "postgres";
@@ -53,7 +62,13 @@ fn others_may_pass(path: &Path) -> bool {
 /// The log: named by the configuration, or an embedded node.
 pub(crate) struct Log {
     pub(crate) log: Arc<EventStoreLog>,
-    node: Option<Node>,
+    node: Option<OwnNode>,
+}
+
+/// An embedded node, and the file that says where it listens.
+struct OwnNode {
+    node: Node,
+    address_file: PathBuf,
 }
 
 impl Log {
@@ -61,12 +76,9 @@ impl Log {
     pub(crate) async fn open(config: &Config, name: &str) -> anyhow::Result<Self> {
         let node = match config.event_log.url.get() {
             Some(_) => None,
-            None => {
-                let directory = data_dir(config)?.join(EVENT_LOG_DIR);
-                Some(Node::start(NodeConfig::new(directory).listen(config.event_log.listen)).await?)
-            }
+            None => Some(OwnNode::start(config).await?),
         };
-        let own = node.as_ref().map(|node| format!("kurrentdb://{}?tls=false", node.addr()));
+        let own = node.as_ref().map(|own| url_of(own.node.addr()));
         let url = own.as_deref().or(config.event_log.url.get()).unwrap_or_default();
         let log = EventStoreLog::new(url, name)?;
         log.wait_until_ready(LOG_PATIENCE).await.context("the event log does not answer")?;
@@ -75,12 +87,8 @@ impl Log {
 
     /// The same for a command of a moment. Where Tally runs on this machine already, its node is the log.
     pub(crate) async fn beside(config: &Config, name: &str) -> anyhow::Result<Self> {
-        if config.event_log.url.get().is_some() || running_database(config)?.is_none() {
-            return Self::open(config, name).await;
-        }
-        let listen = config.event_log.listen;
-        ensure!(listen.port() != 0, "the running node has a port of its own choice: set event_log.url to it");
-        let log = EventStoreLog::new(&format!("kurrentdb://{listen}?tls=false"), name)?;
+        let Some(address) = running_node(config).await? else { return Self::open(config, name).await };
+        let log = EventStoreLog::new(&url_of(address), name)?;
         log.wait_until_ready(LOG_PATIENCE).await.context("the running event log does not answer")?;
         Ok(Self { log: Arc::new(log), node: None })
     }
@@ -88,10 +96,59 @@ impl Log {
     pub(crate) async fn close(self) -> anyhow::Result<()> {
         drop(self.log);
         match self.node {
-            Some(node) => node.shutdown().await.context("the event-log node did not stop well"),
+            Some(own) => own.stop().await,
             None => Ok(()),
         }
     }
+}
+
+impl OwnNode {
+    async fn start(config: &Config) -> anyhow::Result<Self> {
+        let data_dir = data_dir(config)?;
+        let settings = NodeConfig::new(data_dir.join(EVENT_LOG_DIR)).listen(config.event_log.listen);
+        let node = Node::start(settings).await?;
+        let address_file = data_dir.join(EVENT_LOG_ADDRESS_FILE);
+        let own = Self { node, address_file };
+        own.write_address()?;
+        Ok(own)
+    }
+
+    /// Whole or not at all, as somebody may be reading it.
+    fn write_address(&self) -> anyhow::Result<()> {
+        let draft = self.address_file.with_extension("new");
+        fs::write(&draft, self.node.addr().to_string())
+            .and_then(|()| fs::rename(&draft, &self.address_file))
+            .with_context(|| format!("cannot write {}", self.address_file.display()))
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        // one that stays is found to be of a node that is gone
+        let _ = fs::remove_file(&self.address_file);
+        self.node.shutdown().await.context("the event-log node did not stop well")
+    }
+}
+
+fn url_of(node: SocketAddr) -> String {
+    format!("kurrentdb://{node}?tls=false")
+}
+
+/// Where the node of a running Tally listens, where the configuration names no other log. It is called on first: the
+/// client would try for long, and complain with each try, where a Tally that was killed left its address behind.
+async fn running_node(config: &Config) -> anyhow::Result<Option<SocketAddr>> {
+    if config.event_log.url.get().is_some() {
+        return Ok(None);
+    }
+    let written = fs::read_to_string(data_dir(config)?.join(EVENT_LOG_ADDRESS_FILE));
+    let Some(mut address) = written.ok().and_then(|text| text.parse::<SocketAddr>().ok()) else {
+        return Ok(None);
+    };
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        IpAddr::V4(_) | IpAddr::V6(_) => {}
+    }
+    let answer = timeout(NODE_ANSWERS_WITHIN, TcpStream::connect(address)).await;
+    Ok(answer.is_ok_and(|connected| connected.is_ok()).then_some(address))
 }
 
 /// The database: named by the configuration, or a private cluster.
@@ -159,4 +216,36 @@ async fn private_cluster(config: &Config, shutdown: &Shutdown) -> anyhow::Result
         }
     });
     Ok(server)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use platform::event_log::EventLog;
+
+    fn config(dir: &Path) -> Config {
+        let settings =
+            [("TALLY_DATA__DIR", dir.as_os_str()), ("TALLY_EVENT_LOG__LISTEN", "127.0.0.1:0".as_ref())];
+        Config::of("", settings.map(|(name, value)| (name.into(), value.to_owned()))).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_command_finds_the_node_that_chose_its_port_and_none_that_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path());
+        let running = Log::open(&config, "test").await.unwrap();
+        let address = running.node.as_ref().unwrap().node.addr();
+        assert_eq!(running_node(&config).await.unwrap(), Some(address));
+        let beside = Log::beside(&config, "test").await.unwrap();
+        assert!(beside.node.is_none(), "there can be only one");
+        beside.log.head().await.unwrap();
+        beside.close().await.unwrap();
+        running.close().await.unwrap();
+        assert_eq!(running_node(&config).await.unwrap(), None);
+        // as a Tally that was killed leaves it behind
+        fs::write(dir.path().join(EVENT_LOG_ADDRESS_FILE), address.to_string()).unwrap();
+        let alone = Log::beside(&config, "test").await.unwrap();
+        assert!(alone.node.is_some());
+        alone.close().await.unwrap();
+    }
 }

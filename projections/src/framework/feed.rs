@@ -1,20 +1,21 @@
-//! From the log to batches: reads, decodes and prepares ahead while the database works on the batch before.
+//! From readings to batches: gathers and prepares ahead while the database works on the batch before.
 //!
-//! There is no timer: while one batch is being applied the next one gathers, so a quiet log is followed event by
-//! event and a busy one in large batches. One that is full is prepared ahead; any other waits until it is asked for,
-//! so that nothing comes too late for it that could have come with it.
+//! While one batch is being applied the next one gathers, so a busy log is followed in large batches. One that is full
+//! is prepared ahead; any other waits until it is asked for, so that nothing comes too late for it that could have come
+//! with it, and until some time has gone by since the one before. The first events after a silence go at once.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
-use platform::event_log::{EventLog, LogItem, LogItems, ReadError, StoredEvent};
+use platform::event_log::{EventLog, ReadError};
 use schemas::Position;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
 
 use super::apply::Batch;
-use super::{Failure, Recorded, View};
+use super::readings::{Follower, Item, Readings};
+use super::recorded::Read;
+use super::{Failure, View};
 
 /// Beyond this larger batches make a transaction hardly cheaper for each row. Sums over persons and shows gain most:
 /// a row that many events of a batch change is written once.
@@ -25,6 +26,10 @@ const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Batches that wait for the database: one is enough to keep it busy.
 const BATCHES_AHEAD: usize = 1;
+
+/// Between two batches that are not full, at least: half of what a row may be late (20 ms). A transaction costs much more
+/// than a row in it, so that a busy log is followed at a tenth of the cost.
+const GATHERING: Duration = Duration::from_millis(10);
 
 /// How often a checkpoint moves when nothing but unwanted events are appended.
 const IDLE_CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
@@ -41,17 +46,19 @@ impl Feed {
     /// Opens the log after a position.
     pub(crate) async fn open(
         log: &Arc<dyn EventLog>,
+        readings: &Readings,
         after: Option<Position>,
         view: &Arc<dyn View>,
     ) -> Result<Self, Failure> {
-        // read before the subscription begins: once that has caught up, everything up to here was seen
         let head = log.head().await?;
-        let items = log.subscribe(after, view.wanted()).await?;
+        let items = readings.follow(log, after, view.wanted());
         let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
         let hungry = Arc::new(Notify::new());
+        let now = Instant::now();
         let reader = Reader {
             items,
             head,
+            has_caught_up: false,
             view: Arc::clone(view),
             hungry: Arc::clone(&hungry),
             is_wanted: false,
@@ -59,9 +66,10 @@ impl Feed {
             events: Vec::new(),
             bytes: 0,
             failure: None,
-            idle_due: Instant::now(),
+            gathered_at: now,
+            idle_due: now,
         };
-        Ok(Self { batches, hungry, reader: tokio::spawn(reader.run(sender)) })
+        Ok(Self { batches, hungry, reader: tokio::spawn(reader.run(after, sender)) })
     }
 
     /// The next batch.
@@ -84,31 +92,39 @@ fn ended() -> Failure {
 }
 
 struct Reader {
-    items: LogItems,
+    items: Follower,
+    /// Where the log was before any of this was read.
     head: Option<Position>,
+    has_caught_up: bool,
     view: Arc<dyn View>,
     hungry: Arc<Notify>,
     /// Somebody waits for a batch, whatever its size.
     is_wanted: bool,
     gathering: Batch,
     /// The events that gather.
-    events: Vec<Recorded>,
+    events: Vec<Arc<Read>>,
     bytes: usize,
     /// What comes after the batch that gathers.
     failure: Option<Failure>,
+    /// Until then what comes is left to gather.
+    gathered_at: Instant,
     /// From then on a batch without events is worth a transaction.
     idle_due: Instant,
 }
 
 impl Reader {
-    async fn run(mut self, sender: mpsc::Sender<Result<Batch, Failure>>) {
+    async fn run(mut self, after: Option<Position>, sender: mpsc::Sender<Result<Batch, Failure>>) {
+        self.note_caught_up(after);
         loop {
             let has_room = self.has_room();
-            let is_due = self.is_due();
-            let is_idle = self.is_wanted && self.gathering.position.is_some() && !is_due;
+            let is_gathering = has_room && Instant::now() < self.gathered_at;
+            let is_due = !is_gathering && self.is_due();
+            let is_idle = self.is_wanted && self.gathering.position.is_some() && !is_due && !is_gathering;
+            let space = BATCH_EVENTS_MAX.saturating_sub(self.events.len());
             tokio::select! {
                 biased;
-                item = self.items.next(), if has_room => self.take(item),
+                items = self.items.next(space), if has_room && !is_gathering => self.take(items),
+                () = sleep_until(self.gathered_at), if is_gathering => {}
                 permit = sender.reserve(), if is_due => {
                     let Ok(permit) = permit else { return };
                     permit.send(self.finish());
@@ -142,9 +158,13 @@ impl Reader {
     }
 
     fn finish(&mut self) -> Result<Batch, Failure> {
+        let now = Instant::now();
+        if self.has_room() {
+            self.gathered_at = now + GATHERING;
+        }
         self.is_wanted = false;
         self.bytes = 0;
-        self.idle_due = Instant::now() + IDLE_CHECKPOINT_INTERVAL;
+        self.idle_due = now + IDLE_CHECKPOINT_INTERVAL;
         let (mut batch, events) = (std::mem::take(&mut self.gathering), std::mem::take(&mut self.events));
         batch.events = events.len();
         if !events.is_empty() {
@@ -153,43 +173,51 @@ impl Reader {
         Ok(batch)
     }
 
-    fn take(&mut self, item: Option<Result<LogItem, ReadError>>) {
+    fn take(&mut self, items: Result<Vec<Item>, Failure>) {
+        let added = items.and_then(|items| items.into_iter().try_for_each(|item| self.add(item)));
+        self.failure = added.err();
+    }
+
+    fn add(&mut self, item: Item) -> Result<(), Failure> {
         match item {
-            Some(Ok(LogItem::Event(stored))) => {
-                if let Err(failure) = self.add(&stored) {
-                    self.failure = Some(failure);
-                }
+            Item::Event(read) => self.add_event(read),
+            // once more, for the cause
+            Item::Unreadable(stored) => Read::of(&stored).map(drop),
+            Item::Reached(position) => {
+                self.reach(position);
+                Ok(())
             }
-            Some(Ok(LogItem::Checkpoint(position))) => self.reach(Some(position)),
-            Some(Ok(LogItem::CaughtUp)) => {
-                self.reach(self.head);
-                self.gathering.is_caught_up = true;
-            }
-            Some(Err(error)) => self.failure = Some(error.into()),
-            None => self.failure = Some(ended()),
         }
     }
 
-    fn add(&mut self, stored: &StoredEvent) -> Result<(), Failure> {
-        let recorded = Recorded::read(stored)?;
+    fn add_event(&mut self, read: Arc<Read>) -> Result<(), Failure> {
         let streams = &mut self.gathering.streams;
-        if let Some((_, last)) = streams.get_mut(&stored.stream) {
-            if *last + 1 != stored.revision {
-                let stream = stored.stream.clone();
-                return Err(Failure::Gap { stream, expected: *last + 1, found: stored.revision });
+        if let Some((_, last)) = streams.get_mut(&read.stream) {
+            if *last + 1 != read.revision {
+                let stream = read.stream.clone();
+                return Err(Failure::Gap { stream, expected: *last + 1, found: read.revision });
             }
-            *last = stored.revision;
+            *last = read.revision;
         } else {
-            streams.insert(stored.stream.clone(), (stored.revision, stored.revision));
+            streams.insert(read.stream.clone(), (read.revision, read.revision));
         }
-        self.bytes += stored.data.len() + stored.metadata.len();
-        self.gathering.occurred_at = Some(recorded.occurred_at());
-        self.events.push(recorded);
-        self.reach(Some(stored.position));
+        self.bytes += read.bytes;
+        self.gathering.occurred_at = Some(read.event.occurred_at());
+        self.reach(read.position);
+        self.events.push(read);
         Ok(())
     }
 
-    fn reach(&mut self, position: Option<Position>) {
-        self.gathering.position = self.gathering.position.max(position);
+    fn reach(&mut self, position: Position) {
+        self.gathering.position = self.gathering.position.max(Some(position));
+        self.note_caught_up(self.gathering.position);
+    }
+
+    /// Notes, once, that everything that stood in the log at first is there.
+    fn note_caught_up(&mut self, position: Option<Position>) {
+        if !self.has_caught_up && position >= self.head {
+            self.has_caught_up = true;
+            self.gathering.is_caught_up = true;
+        }
     }
 }

@@ -15,6 +15,7 @@ use super::apply::{Batch, apply};
 use super::checkpoint::{self, Lead};
 use super::feed::Feed;
 use super::generations::Generation;
+use super::readings::Readings;
 use super::swap::{self, Frozen};
 use super::{Failure, Fuse, work};
 
@@ -25,6 +26,7 @@ const CONFIRM_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(crate) struct Tools {
     pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) readings: Readings,
     pub(crate) pool: PgPool,
     pub(crate) clock: Clock,
     pub(crate) fuse: Fuse,
@@ -85,7 +87,8 @@ pub(crate) async fn run(
     let connection = lock.connection();
     work::prepare(connection, &generation.schema()).await.map_err(failed)?;
     let mut run = Run { tools, generation, connection, goal, lead, is_caught_up: false, frozen: None };
-    let mut feed = Feed::open(&tools.log, lead.position, &generation.view).await.map_err(failed)?;
+    let mut feed =
+        Feed::open(&tools.log, &tools.readings, lead.position, &generation.view).await.map_err(failed)?;
     loop {
         let thaw_at = run.frozen.as_ref().map(|frozen| frozen.until);
         let batch = tokio::select! {

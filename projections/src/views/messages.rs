@@ -51,6 +51,7 @@ CREATE INDEX messages_by_author ON messages (author, show_id, sequence) WHERE au
 ";
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -66,7 +67,7 @@ use uuid::Uuid;
 
 use super::{SHOWS, plain, plain_option};
 use crate::framework::rows::{Bulk, rows};
-use crate::framework::{Change, Failure, Recorded, View, ViewTable, Work, of_shows, signed};
+use crate::framework::{Change, Failure, Read, View, ViewTable, Work, of_shows, signed};
 
 /// The view `messages`.
 pub(super) struct Messages;
@@ -116,7 +117,7 @@ impl View for Messages {
         DDL
     }
 
-    fn prepare(&self, batch: Vec<Recorded>) -> Result<Box<dyn Change>, Failure> {
+    fn prepare(&self, batch: Vec<Arc<Read>>) -> Result<Box<dyn Change>, Failure> {
         let rows = of_shows(&batch).filter_map(|(show, envelope)| entry(show, envelope)).collect();
         Ok(Box::new(Entries(Bulk::insert::<Row>(rows)?)))
     }

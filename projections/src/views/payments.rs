@@ -46,6 +46,7 @@ CREATE INDEX payments_unfinished ON payments (requested_at) WHERE NOT is_applied
 ";
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -57,7 +58,7 @@ use uuid::Uuid;
 
 use super::{PAYMENTS, plain};
 use crate::framework::rows::{self, Bulk, rows};
-use crate::framework::{Change, Failure, Recorded, View, ViewTable, Work, of_payments, signed};
+use crate::framework::{Change, Failure, Read, View, ViewTable, Work, of_payments, signed};
 
 /// The view `payments`.
 pub(super) struct Payments;
@@ -108,13 +109,13 @@ impl View for Payments {
         DDL
     }
 
-    fn prepare(&self, batch: Vec<Recorded>) -> Result<Box<dyn Change>, Failure> {
+    fn prepare(&self, batch: Vec<Arc<Read>>) -> Result<Box<dyn Change>, Failure> {
         Ok(Box::new(Fold(batch)))
     }
 }
 
 /// Events over rows that have to be read first.
-struct Fold(Vec<Recorded>);
+struct Fold(Vec<Arc<Read>>);
 
 #[async_trait]
 impl Change for Fold {

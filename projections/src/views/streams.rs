@@ -76,6 +76,7 @@ CREATE INDEX streams_search ON streams USING gin (search);
 ";
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -91,7 +92,7 @@ use uuid::Uuid;
 
 use super::{SHOWS, plain, plain_option};
 use crate::framework::rows::{self, Bulk, rows};
-use crate::framework::{Change, Failure, Recorded, View, ViewTable, Work, of_shows, signed};
+use crate::framework::{Change, Failure, Read, View, ViewTable, Work, of_shows, signed};
 
 /// The view `streams`.
 pub(super) struct Streams;
@@ -161,13 +162,13 @@ impl View for Streams {
         DDL
     }
 
-    fn prepare(&self, batch: Vec<Recorded>) -> Result<Box<dyn Change>, Failure> {
+    fn prepare(&self, batch: Vec<Arc<Read>>) -> Result<Box<dyn Change>, Failure> {
         Ok(Box::new(Fold(batch)))
     }
 }
 
 /// Events over rows that have to be read first.
-struct Fold(Vec<Recorded>);
+struct Fold(Vec<Arc<Read>>);
 
 #[async_trait]
 impl Change for Fold {

@@ -67,6 +67,7 @@ CREATE INDEX tip_totals_leaders ON tip_totals (show_id, total DESC, sequence);
 ";
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -82,7 +83,7 @@ use uuid::Uuid;
 
 use super::SHOWS;
 use crate::framework::rows::{self, Bulk, rows};
-use crate::framework::{Change, Failure, Recorded, View, ViewTable, Work, of_shows, signed};
+use crate::framework::{Change, Failure, Read, Recorded, View, ViewTable, Work, of_shows, signed};
 
 /// The view `tips`.
 pub(super) struct Tips;
@@ -144,8 +145,8 @@ impl View for Tips {
         DDL
     }
 
-    fn prepare(&self, mut batch: Vec<Recorded>) -> Result<Box<dyn Change>, Failure> {
-        batch.retain(|recorded| match recorded {
+    fn prepare(&self, mut batch: Vec<Arc<Read>>) -> Result<Box<dyn Change>, Failure> {
+        batch.retain(|read| match &read.event {
             Recorded::Show(_, envelope) => is_of_tips(&envelope.event),
             Recorded::Payment(..) => false,
         });
@@ -154,7 +155,7 @@ impl View for Tips {
 }
 
 /// Events of tips, over rows that have to be read first.
-struct Fold(Vec<Recorded>);
+struct Fold(Vec<Arc<Read>>);
 
 #[async_trait]
 impl Change for Fold {

@@ -96,13 +96,15 @@ CREATE INDEX persons_by_person ON persons (person);
 mod persons;
 mod sessions;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use platform::event_log::Prefixes;
 
 use self::sessions::Sessions;
 use super::{SHOWS, plain_option};
 use crate::framework::rows::Bulk;
-use crate::framework::{Change, Failure, Recorded, View, ViewTable, Work, of_shows, signed};
+use crate::framework::{Change, Failure, Read, View, ViewTable, Work, of_shows, signed};
 
 /// The view `viewers`.
 pub(super) struct Viewers;
@@ -131,7 +133,7 @@ impl View for Viewers {
         DDL
     }
 
-    fn prepare(&self, batch: Vec<Recorded>) -> Result<Box<dyn Change>, Failure> {
+    fn prepare(&self, batch: Vec<Arc<Read>>) -> Result<Box<dyn Change>, Failure> {
         Ok(Box::new(Both { sessions: Sessions::of(&batch)?, persons: persons::added(&batch)? }))
     }
 }

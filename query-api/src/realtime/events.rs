@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::core::Core;
-use super::history::HistoryError;
+use super::history::{HistoryError, retried};
 use super::ring::{Cursor, Pulled};
 use super::room::Room;
 use super::rooms::Occupant;
@@ -146,7 +146,8 @@ impl Listener {
     }
 
     async fn begin(&mut self, room: &Room) -> Result<(), Over> {
-        let snapshot = room.snapshot(&self.core.history).await.map_err(|error| broken(room, &error))?;
+        let snapshot = retried(|| room.snapshot(&self.core.history)).await;
+        let snapshot = snapshot.map_err(|error| broken(room, &error))?;
         self.say(snapshot.wire);
         self.delivered = snapshot.sequence;
         self.standing = Standing::Live(snapshot.cursor);
@@ -160,17 +161,19 @@ impl Listener {
             return Ok(());
         }
         self.delivered = sequence;
-        if let Some(cursor) = room.join_after(sequence) {
+        let (history, show) = (Arc::clone(&self.core.history), room.show());
+        let joined = room.join_past(&history, sequence).await;
+        if let Some(cursor) = joined.map_err(|error| broken(room, &error))? {
             self.join(room, cursor);
             return Ok(());
         }
-        let (history, show) = (Arc::clone(&self.core.history), room.show());
         if self.previous.is_none() {
-            let previous = history.frame_at_or_before(show, sequence).await;
+            let previous = retried(|| history.frame_at_or_before(show, sequence)).await;
             self.previous = previous.map_err(|error| broken(room, &error))?;
         }
-        let page = history.missed(show, sequence, &mut self.previous).await;
+        let page = retried(|| history.missed(show, sequence, self.previous)).await;
         let page = page.map_err(|error| broken(room, &error))?;
+        self.previous = page.previous;
         if page.is_last && page.frames.is_empty() {
             sleep(BEHIND_PAUSE).await;
         }
@@ -204,7 +207,8 @@ impl Listener {
     async fn is_in_log(&self, room: &Room, sequence: Revision) -> Result<bool, Over> {
         let deadline = Instant::now() + self.core.settings.behind_wait_max;
         loop {
-            let last = self.core.history.last(room.show()).await.map_err(|error| broken(room, &error))?;
+            let last = retried(|| self.core.history.last(room.show())).await;
+            let last = last.map_err(|error| broken(room, &error))?;
             if sequence <= last {
                 return Ok(true);
             }

@@ -7,7 +7,9 @@ use schemas::events::{ChatEvent, ShowEvent};
 use schemas::{Envelope, Event, EventError, Revision, ShowId, streams};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 use thiserror::Error;
+use tokio::time::sleep;
 
 use super::seed::Seeds;
 use super::state::{Effect, Posted, RECENT_MESSAGES_MAX, ShowState, effect};
@@ -15,6 +17,12 @@ use super::translate;
 
 /// Events of one read: some hundred KiB at most, so that a long history never stands in memory.
 const PAGE_EVENTS: usize = 256;
+
+/// Tries of a read that failed, before a room or a replay is given up and its clients go to another node.
+const TRIES_MAX: u32 = 8;
+
+/// The pause after the first failure; doubled after each further one, 6 s in all.
+const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(50);
 
 /// A show with more events than this is opened from the read model's row and the events after it: below, reading
 /// the whole stream costs less than 100 ms on any log, and needs no database.
@@ -54,10 +62,30 @@ pub(crate) struct History {
 pub(crate) struct MissedPage {
     /// The frames of each event that made any, with their sequences.
     pub(crate) frames: Vec<(Revision, Bytes)>,
+    /// The last frame up to its end.
+    pub(crate) previous: Option<Revision>,
     /// Everything up to here has been read.
     pub(crate) read_to: Revision,
     /// Nothing more is in the log now.
     pub(crate) is_last: bool,
+}
+
+/// Reads again where a read or the vault failed; anything else would fail again.
+pub(crate) async fn retried<T, F>(read: impl Fn() -> F) -> Result<T, HistoryError>
+where
+    F: Future<Output = Result<T, HistoryError>>,
+{
+    let mut pause = RETRY_PAUSE_FIRST;
+    for _ in 1..TRIES_MAX {
+        match read().await {
+            Err(HistoryError::Read(_) | HistoryError::Open(_)) => {
+                sleep(pause).await;
+                pause *= 2;
+            }
+            done => return done,
+        }
+    }
+    read().await
 }
 
 /// A show's event of the stored bytes.
@@ -176,26 +204,40 @@ impl History {
         }
     }
 
-    /// The frames of a page of events after `after`. `previous` is the frame before them and moves along.
+    /// The frames of a page of events after `after`. `previous` is the frame before them.
     pub(crate) async fn missed(
         &self,
         show: ShowId,
         after: Revision,
-        previous: &mut Option<Revision>,
+        mut previous: Option<Revision>,
     ) -> Result<MissedPage, HistoryError> {
         let events = self.events(show, after + 1).await?;
         let mut frames = Vec::new();
         for envelope in &events {
-            if let Some(wire) = self.frame(show, envelope, *previous).await? {
+            if let Some(wire) = self.frame(show, envelope, previous).await? {
                 frames.push((envelope.revision, wire));
-                *previous = Some(envelope.revision);
+                previous = Some(envelope.revision);
             }
         }
         Ok(MissedPage {
             frames,
+            previous,
             read_to: events.last().map_or(after, |event| event.revision),
             is_last: events.len() < PAGE_EVENTS,
         })
+    }
+
+    /// The frames of the page of events that ends with `up_to`, and the revision before them.
+    pub(crate) async fn page_up_to(
+        &self,
+        show: ShowId,
+        up_to: Revision,
+    ) -> Result<(Revision, Vec<(Revision, Bytes)>), HistoryError> {
+        let after = up_to.saturating_sub(PAGE_EVENTS as Revision);
+        let previous = self.frame_at_or_before(show, after).await?;
+        let mut frames = self.missed(show, after, previous).await?.frames;
+        frames.retain(|(sequence, _)| *sequence <= up_to);
+        Ok((after, frames))
     }
 
     /// An event's frame, opened and encoded; `None` for an event that makes none.

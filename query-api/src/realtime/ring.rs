@@ -34,6 +34,9 @@ pub(crate) enum Pulled {
     Lost,
 }
 
+/// The number of a ring's first entry: so many may be put before it.
+const FIRST: u64 = 1 << 32;
+
 /// The entries, oldest first.
 #[derive(Debug)]
 pub(crate) struct Ring {
@@ -49,7 +52,7 @@ pub(crate) struct Ring {
 impl Ring {
     /// An empty ring: whatever is durable after `complete_after` will be pushed.
     pub(crate) fn new(bytes_max: usize, complete_after: Revision) -> Self {
-        Self { entries: VecDeque::new(), first: 0, bytes: 0, bytes_max, complete_after }
+        Self { entries: VecDeque::new(), first: FIRST, bytes: 0, bytes_max, complete_after }
     }
 
     pub(crate) fn push(&mut self, wire: Bytes, sequence: Revision, is_durable: bool, now: Instant) {
@@ -58,6 +61,30 @@ impl Ring {
         // the newest stays, however large: a frame that is lost to everybody helps nobody
         while self.bytes > self.bytes_max && self.entries.len() > 1 {
             self.drop_oldest();
+        }
+    }
+
+    /// All durable frames after this revision are here.
+    pub(crate) fn complete_after(&self) -> Revision {
+        self.complete_after
+    }
+
+    /// Puts frames before the oldest entry, as many as fit: those of all events after `after`, up to where this was
+    /// complete when they were read. They go with the oldest entry, if not before.
+    pub(crate) fn put_before(&mut self, frames: Vec<(Revision, Bytes)>, after: Revision, up_to: Revision) {
+        if self.complete_after != up_to {
+            return;
+        }
+        let said_at = self.oldest().unwrap_or_else(Instant::now);
+        self.complete_after = after;
+        for (sequence, wire) in frames.into_iter().rev() {
+            if self.first == 0 || self.bytes + wire.len() > self.bytes_max {
+                self.complete_after = sequence;
+                return;
+            }
+            self.first -= 1;
+            self.bytes += wire.len();
+            self.entries.push_front(Entry { wire, sequence, is_durable: true, said_at });
         }
     }
 
@@ -180,6 +207,28 @@ mod tests {
         let mut cursor = ring.after(10).unwrap();
         assert_eq!(pull_some(&ring, &mut cursor, 15), Some(vec![11, 12]));
         assert_eq!(pull(&ring, &mut cursor), Some(vec![13, 14, 15]));
+    }
+
+    #[test]
+    fn what_was_said_before_is_put_before_as_far_as_it_fits() {
+        let frame = |sequence| (sequence, Bytes::from_static(&[0; 10]));
+        let mut full = ring(8);
+        let end = full.end();
+        full.put_before(vec![frame(4), frame(6), frame(9)], 2, 10);
+        assert_eq!((full.bytes, full.after(3), full.end()), (100, None, end));
+        assert_eq!(pull(&full, &mut full.after(5).unwrap()).unwrap()[..3], [6, 9, 11]);
+        let mut other = ring(3);
+        other.put_before(vec![frame(9)], 8, 10);
+        assert_eq!(pull(&other, &mut other.after(8).unwrap()), Some(vec![9, 11, 12, 13]));
+        assert_eq!(other.after(7), None);
+    }
+
+    #[test]
+    fn nothing_is_put_before_what_is_not_there_any_more() {
+        let mut ring = ring(12);
+        ring.put_before(vec![(9, Bytes::from_static(b"x"))], 8, 10);
+        assert_eq!(ring.after(11), None, "12 was pushed out while 9 was read");
+        assert_eq!(pull(&ring, &mut ring.after(12).unwrap()).unwrap()[0], 13);
     }
 
     #[test]

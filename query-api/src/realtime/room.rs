@@ -9,12 +9,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OnceCell, mpsc, watch};
 use tokio::time::Instant;
 
 use super::crowd::Crowd;
 use super::frame::{self, FrameType, GapData, RecentMessage};
-use super::history::{History, HistoryError};
+use super::history::{History, HistoryError, retried};
 use super::ring::{Cursor, Entry, Pulled, Ring};
 use super::state::ShowState;
 use super::translate;
@@ -51,6 +51,8 @@ pub struct Room {
     pub(super) access_epoch: AtomicU32,
     /// The sockets.
     pub(super) crowd: Crowd,
+    /// Set when what was said before the room opened was brought into it.
+    past: OnceCell<()>,
 }
 
 /// What a room has told since the last time, for sockets that have all before it.
@@ -116,6 +118,7 @@ impl Room {
             closing: OnceLock::new(),
             access_epoch: AtomicU32::new(0),
             crowd: Crowd::default(),
+            past: OnceCell::new(),
         }
     }
 
@@ -242,6 +245,32 @@ impl Room {
     /// Where a socket that has everything up to `sequence` goes on; `None`: the log has to be read first.
     pub(crate) fn join_after(&self, sequence: Revision) -> Option<Cursor> {
         self.shared()?.lock().ring.after(sequence)
+    }
+
+    /// The same, after what was said last before the room opened was brought in where that is needed.
+    pub(crate) async fn join_past(
+        &self,
+        history: &History,
+        sequence: Revision,
+    ) -> Result<Option<Cursor>, HistoryError> {
+        if let Some(cursor) = self.join_after(sequence) {
+            return Ok(Some(cursor));
+        }
+        self.reach_back(history).await?;
+        Ok(self.join_after(sequence))
+    }
+
+    /// Brings in, once for all sockets, what was said last before the room opened: where a node begins anew its viewers
+    /// come back at once, and each of them would have to read the same from the log.
+    async fn reach_back(&self, history: &History) -> Result<(), HistoryError> {
+        let bring = async || {
+            let Some(shared) = self.shared() else { return Ok(()) };
+            let up_to = shared.lock().ring.complete_after();
+            let (after, frames) = retried(|| history.page_up_to(self.show, up_to)).await?;
+            shared.lock().ring.put_before(frames, after, up_to);
+            Ok(())
+        };
+        self.past.get_or_try_init(bring).await.copied()
     }
 
     /// Where somebody stands who comes in now, and up to which revision everything has been said.

@@ -11,19 +11,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::frame::{self, FrameType, ViewerCountData};
-use super::history::{self, History, HistoryError};
+use super::history::{self, History, HistoryError, retried};
 use super::room::{Fed, Room, Shared};
 use super::settings::RealtimeSettings;
 use super::wire::CloseCode;
-
-/// Tries of a read that failed, before the room is given up and its clients go to another node.
-const TRIES_MAX: u32 = 8;
-
-/// The pause after the first failure; doubled after each further one, 6 s in all.
-const RETRY_PAUSE_FIRST: Duration = Duration::from_millis(50);
 
 /// Between two reads of what the subscription has seen and the log does not show yet.
 const HEAL_PAUSE: Duration = Duration::from_millis(50);
@@ -247,22 +241,4 @@ impl RoomTask {
 fn push(shared: &mut Shared, wire: Bytes, is_durable: bool, now: Instant) {
     metrics::counter!("tally_realtime_frames_total").increment(1);
     shared.ring.push(wire, shared.state.revision, is_durable, now);
-}
-
-/// Reads again where a read or the vault failed; anything else would fail again.
-async fn retried<T, F>(read: impl Fn() -> F) -> Result<T, HistoryError>
-where
-    F: Future<Output = Result<T, HistoryError>>,
-{
-    let mut pause = RETRY_PAUSE_FIRST;
-    for _ in 1..TRIES_MAX {
-        match read().await {
-            Err(HistoryError::Read(_) | HistoryError::Open(_)) => {
-                sleep(pause).await;
-                pause *= 2;
-            }
-            done => return done,
-        }
-    }
-    read().await
 }

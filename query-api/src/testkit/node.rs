@@ -39,8 +39,14 @@ pub(crate) fn pseudonyms() -> Pseudonyms {
 
 /// A vault whose erasures do not take long.
 pub(crate) fn vault() -> Vault {
-    let options = VaultOptions { lease: Duration::from_millis(200), ..VaultOptions::default() };
-    Vault::over_memory(&MemoryKeys::default(), 1, &options)
+    vault_over(&MemoryKeys::default())
+}
+
+/// How long such a vault may use a key without asking.
+pub(crate) const KEY_LEASE: Duration = Duration::from_millis(200);
+
+fn vault_over(keys: &MemoryKeys) -> Vault {
+    Vault::over_memory(keys, 1, &VaultOptions { lease: KEY_LEASE, ..VaultOptions::default() })
 }
 
 /// A token of a person with roles, good for so long.
@@ -125,6 +131,7 @@ impl Entries for Entered {
 /// A running node.
 pub(crate) struct Node {
     pub(crate) log: MemoryLog,
+    pub(crate) keys: MemoryKeys,
     pub(crate) vault: Vault,
     pub(crate) commands: CommandLog,
     pub(crate) entered: Entered,
@@ -140,7 +147,8 @@ impl Node {
     }
 
     pub(crate) async fn with(log: MemoryLog, settings: RealtimeSettings) -> Self {
-        let (vault, commands, entered) = (vault(), CommandLog::default(), Entered::default());
+        let (keys, commands, entered) = (MemoryKeys::default(), CommandLog::default(), Entered::default());
+        let vault = vault_over(&keys);
         let config = edge_config();
         let health = Health::new();
         let deps = RealtimeDeps {
@@ -165,7 +173,7 @@ impl Node {
             drain: Duration::from_secs(1),
         };
         tokio::spawn(async move { serve(listener, app, server, &serving).await });
-        Self { log, vault, commands, entered, realtime, health, address, _shutdown: shutdown }
+        Self { log, keys, vault, commands, entered, realtime, health, address, _shutdown: shutdown }
     }
 
     /// A live show that commands can change.

@@ -1,6 +1,7 @@
 //! What a person did in a show, over all their sessions.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -13,7 +14,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::sessions::{Presence, device_type};
-use super::{Failure, Recorded, Work, of_shows, plain_option, signed};
+use super::{Failure, Read, Work, of_shows, plain_option, signed};
 use crate::framework::rows::{Bulk, rows};
 
 rows! {
@@ -62,7 +63,7 @@ const ADD: &str = "
         reacted = known.reacted OR EXCLUDED.reacted";
 
 /// What persons did in a batch.
-pub(super) fn added(batch: &[Recorded]) -> Result<Bulk, Failure> {
+pub(super) fn added(batch: &[Arc<Read>]) -> Result<Bulk, Failure> {
     let mut persons = Persons::default();
     for (show, envelope) in of_shows(batch) {
         persons.note(show, envelope);

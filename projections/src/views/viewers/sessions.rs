@@ -1,6 +1,7 @@
 //! One row a session: joined, left, closed by the end of the show.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use schemas::events::{
@@ -11,7 +12,7 @@ use schemas::{Envelope, Sealed, ShowId};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{Failure, Recorded, Work, of_shows, plain_option, signed};
+use super::{Failure, Read, Work, of_shows, plain_option, signed};
 use crate::framework::rows::{Bulk, rows};
 
 rows! {
@@ -65,7 +66,7 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    pub(super) fn of(batch: &[Recorded]) -> Result<Self, Failure> {
+    pub(super) fn of(batch: &[Arc<Read>]) -> Result<Self, Failure> {
         let mut changes = Changes::default();
         let mut changed = Vec::new();
         for (show, envelope) in of_shows(batch) {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::link::Moved;
 use super::outlet::Standing;
 use super::{End, Socket, unwritable};
-use crate::realtime::history::HistoryError;
+use crate::realtime::history::{HistoryError, retried};
 use crate::realtime::inbound::refusal;
 use crate::realtime::ring::Cursor;
 use crate::realtime::wire::CloseCode;
@@ -39,11 +39,13 @@ impl Socket {
         self.link.outlet.stand(Standing::Apart, sequence);
         self.due.resume = None;
         self.acknowledge_if_asked(request_id.as_deref())?;
-        let cursor = match self.held.occupant.room().join_after(sequence) {
+        let room = Arc::clone(self.held.occupant.room());
+        let joined = Box::pin(room.join_past(&self.core.history, sequence)).await;
+        let cursor = match joined.map_err(|error| self.broken(&error))? {
             Some(cursor) => cursor,
             None => Box::pin(self.replay(sequence)).await?,
         };
-        let pulled = self.link.outlet.go_on(self.held.occupant.room(), cursor).map_err(unwritable)?;
+        let pulled = self.link.outlet.go_on(&room, cursor).map_err(unwritable)?;
         self.mind_gap(pulled)
     }
 
@@ -55,7 +57,8 @@ impl Socket {
             if sequence <= room.revision() {
                 return Ok(true);
             }
-            let last = self.core.history.last(self.show).await.map_err(|error| self.broken(&error))?;
+            let last =
+                retried(|| self.core.history.last(self.show)).await.map_err(|error| self.broken(&error))?;
             if sequence <= last {
                 return Ok(true);
             }
@@ -70,12 +73,13 @@ impl Socket {
     async fn replay(&mut self, sequence: Revision) -> Result<Cursor, End> {
         let (history, show) = (Arc::clone(&self.core.history), self.show);
         metrics::counter!("tally_realtime_replays_total").increment(1);
-        let previous = history.frame_at_or_before(show, sequence).await;
+        let previous = retried(|| history.frame_at_or_before(show, sequence)).await;
         let mut previous = previous.map_err(|error| self.broken(&error))?;
         let mut delivered = sequence;
         loop {
-            let page = history.missed(show, delivered, &mut previous).await;
+            let page = retried(|| history.missed(show, delivered, previous)).await;
             let page = page.map_err(|error| self.broken(&error))?;
+            previous = page.previous;
             for (_, wire) in page.frames {
                 self.link.outlet.send(wire);
             }

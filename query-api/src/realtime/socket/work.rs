@@ -12,6 +12,7 @@ use super::outlet::Standing;
 use super::{End, Socket, unwritable};
 use crate::realtime::commands::{self, CommandAnswer, CommandCall, CommandError};
 use crate::realtime::frame::ErrorData;
+use crate::realtime::history::retried;
 use crate::realtime::inbound::{self, CommandKind, Said, Wish, refusal};
 use crate::realtime::life_signs::Session;
 use crate::realtime::wire::CloseCode;
@@ -156,7 +157,7 @@ impl Socket {
         self.link.outlet.hold();
         let room = Arc::clone(self.held.occupant.room());
         let history = Arc::clone(&self.core.history);
-        let snapshot = Box::pin(async move { room.snapshot(&history).await }).await;
+        let snapshot = Box::pin(async move { retried(|| room.snapshot(&history)).await }).await;
         let snapshot = snapshot.map_err(|error| {
             tracing::error!(show.id = %self.show, error.chain = %Chain(&error), "no snapshot can be made");
             End::Close(CloseCode::Internal)

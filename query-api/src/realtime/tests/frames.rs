@@ -98,7 +98,7 @@ async fn who_was_erased_has_neither_words_nor_name() {
     show.let_happen(Happening::TipCaptured("alice", 500)).await;
     show.message("ben", "open").await;
     vault.erase(crate::testkit::person("alice")).await.unwrap();
-    let page = history(&log, &vault).missed(show.id, 1, &mut Some(1)).await.unwrap();
+    let page = history(&log, &vault).missed(show.id, 1, Some(1)).await.unwrap();
     let frames: Vec<Value> = page.frames.into_iter().map(|(_, wire)| json_of(wire)).collect();
     for frame in &frames[..2] {
         for name in ["message", "userId", "username"] {
@@ -119,7 +119,8 @@ async fn resumed(history: &History, show: &Show, sequence: Revision) -> Vec<(Rev
     let mut previous = history.frame_at_or_before(show.id, sequence).await.unwrap();
     let (mut after, mut frames) = (sequence, Vec::new());
     loop {
-        let page = history.missed(show.id, after, &mut previous).await.unwrap();
+        let page = history.missed(show.id, after, previous).await.unwrap();
+        previous = page.previous;
         frames.extend(page.frames);
         after = page.read_to;
         if page.is_last {

@@ -6,10 +6,13 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 use crate::realtime::RealtimeSettings;
-use crate::testkit::{Client, Happening, Node, person, token};
+use crate::testkit::{Client, Happening, KEY_LEASE, Node, person, token};
 
 /// Of 2,000 characters each, more than the kernel, at both ends, and the room hold together.
 const MESSAGES_TOO_MANY: u64 = 1_500;
+
+/// More messages than are read from the log at once.
+const PAST_THE_FIRST_PAGE: u64 = 300;
 
 async fn until(what: &str, holds: impl Fn() -> bool) {
     for _ in 0..1_000 {
@@ -117,6 +120,52 @@ async fn a_long_absence_is_made_up_for_page_by_page_while_the_show_goes_on() {
     let seen = durable_until(&mut client, 0, 1_701).await;
     assert_eq!(seen.len(), 1 + 1_000 + 200);
     going_on.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_said_before_a_node_began_anew_is_read_once_for_all_who_come_back() {
+    let node = Node::start().await;
+    let show = node.live_show().await;
+    let mut last = 1;
+    for index in 0..20 {
+        last = show.message("ben", &format!("message {index}")).await;
+    }
+    let mut first = Client::watch(node.address, show.id).await;
+    first.send(json!({ "type": "RESUME", "data": { "sequence": 5 } })).await;
+    durable_until(&mut first, 5, last).await;
+    node.log.faults().fail_reads(u32::MAX);
+    for sequence in [0, 5, 13, last] {
+        let mut other = Client::watch(node.address, show.id).await;
+        other.send(json!({ "type": "RESUME", "requestId": "r", "data": { "sequence": sequence } })).await;
+        assert_eq!(other.frame().await["type"], "ACK");
+        let seen = durable_until(&mut other, sequence, last).await;
+        assert_eq!(seen, (sequence + 1..=last).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn a_resume_waits_for_a_vault_that_is_away_for_a_moment() {
+    let node = Node::start().await;
+    let show = node.live_show().await;
+    for index in 0..PAST_THE_FIRST_PAGE {
+        show.message("ben", &format!("message {index}")).await;
+    }
+    // from the room, and from the log
+    for sequence in [PAST_THE_FIRST_PAGE, 1] {
+        node.keys.set_available(false);
+        tokio::time::sleep(2 * KEY_LEASE).await;
+        let mut client = Client::watch(node.address, show.id).await;
+        client.send(json!({ "type": "RESUME", "data": { "sequence": sequence } })).await;
+        let back = tokio::spawn({
+            let keys = node.keys.clone();
+            async move {
+                tokio::time::sleep(KEY_LEASE).await;
+                keys.set_available(true);
+            }
+        });
+        durable_until(&mut client, sequence, 1 + PAST_THE_FIRST_PAGE).await;
+        back.await.unwrap();
+    }
 }
 
 #[tokio::test]
