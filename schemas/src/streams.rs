@@ -8,6 +8,8 @@ pub const SHOW: &str = "show-";
 pub const PAYMENT: &str = "payment-";
 /// Prefix of a show's snapshots. Not events: readers of events leave these streams out.
 pub const SHOW_SNAPSHOT: &str = "snapshot-show-";
+/// Prefix of the pieces that a show's snapshots are made of.
+pub const SHOW_SNAPSHOT_PIECES: &str = "snapshot-pieces-show-";
 
 /// The prefixes of all streams that hold events.
 pub const EVENT_STREAMS: [&str; 2] = [SHOW, PAYMENT];
@@ -28,6 +30,12 @@ pub fn payment(id: PaymentId) -> String {
 #[must_use]
 pub fn show_snapshot(id: ShowId) -> String {
     format!("{SHOW_SNAPSHOT}{id}")
+}
+
+/// The stream of the pieces that a show's snapshots are made of.
+#[must_use]
+pub fn show_snapshot_pieces(id: ShowId) -> String {
+    format!("{SHOW_SNAPSHOT_PIECES}{id}")
 }
 
 /// The show that a stream name belongs to, if it is a show's event stream.

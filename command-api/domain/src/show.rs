@@ -10,14 +10,17 @@ pub(crate) mod interaction;
 pub(crate) mod ledger;
 pub(crate) mod lifecycle;
 pub(crate) mod memory;
+pub(crate) mod pieces;
 pub(crate) mod recent;
 pub(crate) mod settings;
+pub(crate) mod shared_map;
 
 pub use audience::{Audience, OpenSession};
 pub use interaction::Interaction;
 pub use ledger::{Ledger, PendingTip, SettledTip};
 pub use lifecycle::{About, Lifecycle, Phase};
 pub use memory::RememberedCommand;
+pub use pieces::Piece;
 
 use schemas::events::{AudienceCounts, ShowEvent};
 use schemas::{CommandId, Envelope, Metadata, PersonId, Revision, SessionId, Timestamp};
@@ -27,7 +30,8 @@ use crate::command::{Action, Command, Reaction};
 use crate::rejection::{Rejection, ShowStatus};
 use crate::rules::Rules;
 
-/// A show's state. The default is a show that does not exist.
+/// A show's state. The default is a show that does not exist. Copies of it share what they have in common, and cost
+/// microseconds however much it holds. Serialised, it is without what it holds many of: those are [`Piece`]s.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Show {
     pub(crate) lifecycle: Lifecycle,
@@ -40,9 +44,9 @@ pub struct Show {
 }
 
 impl Show {
-    /// The shape of the state as snapshots hold it. Raised with every change of a field; a snapshot with
+    /// The shape of the state and its pieces as snapshots hold them. Raised with every change of a field; a snapshot with
     /// another number is ignored.
-    pub const SNAPSHOT_VERSION: u32 = 2;
+    pub const SNAPSHOT_VERSION: u32 = 3;
 
     /// Which events the command causes here and now. An empty answer: there is nothing to do.
     ///
@@ -128,12 +132,6 @@ impl Show {
     #[must_use]
     pub fn remembers(&self, id: CommandId) -> Option<RememberedCommand> {
         self.memory.get(id)
-    }
-
-    /// How much the state holds, as commands and persons: what a copy or a snapshot of it costs grows with this.
-    #[must_use]
-    pub fn weight(&self) -> usize {
-        self.memory.len() + self.audience.persons_count()
     }
 
     /// Whether this person may react like this now.

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use domain::command::{Action, CountReactions};
 use domain::{Caller, Command};
@@ -37,8 +36,6 @@ pub(super) struct Actor {
     count_at: Option<Instant>,
     /// `None` before the first batch, and after an append of which nobody knows what became of it.
     pub(super) state: Option<Loaded>,
-    snapshotting: Arc<AtomicBool>,
-    has_snapshot: bool,
 }
 
 /// Why the actor woke.
@@ -68,8 +65,6 @@ impl Actor {
             gathered: Vec::new(),
             count_at: None,
             state: None,
-            snapshotting: Arc::default(),
-            has_snapshot: false,
         }
     }
 
@@ -189,7 +184,6 @@ impl Actor {
                 None => match load(self.shared.log.as_ref(), self.show).await {
                     Ok(state) => {
                         at_head = true;
-                        self.has_snapshot = state.revision().is_some_and(|last| state.since_snapshot <= last);
                         state
                     }
                     Err(error) => return self.refuse(jobs, &load_failed(self.show, &error)),
@@ -214,7 +208,7 @@ impl Actor {
                 let span = self.append_span(&jobs, &batch);
                 match append_timed(&self.shared, &self.stream, &state, &mut batch).instrument(span).await {
                     Settled::Durable(position) => {
-                        batch.events.iter().for_each(|event| state.base.evolve(event));
+                        state.base = state.working.clone();
                         state.position = position;
                         state.since_snapshot += batch.events.len() as u64;
                         return self.answer(jobs, batch, state);
@@ -253,10 +247,8 @@ impl Actor {
 
     /// Answers a batch that is settled; what it had no room for comes next.
     fn answer(&mut self, mut jobs: Vec<Job>, batch: Batch, state: Loaded) {
-        #[cfg(test)]
-        assert!(state.base == state.working, "what was decided and what was applied differ");
         self.carried = jobs.split_off(batch.decisions.len()).into();
-        let gathering = answer::answer(&self.shared, &self.stream, jobs, batch, &state);
+        let gathering = answer::answer(&self.shared, self.show, jobs, batch, &state);
         self.state = Some(state);
         for one in gathering {
             self.gather(one);
@@ -271,22 +263,16 @@ impl Actor {
         }
     }
 
+    /// Starts to write a snapshot, if it is time for one and none is being written.
     fn snapshot_if_due(&mut self) {
         let Some(state) = &mut self.state else { return };
-        let weight = state.base.weight();
-        if !snapshot::is_due(state.since_snapshot, weight, self.shared.settings.snapshot_every)
-            || self.snapshotting.swap(true, Ordering::AcqRel)
-        {
+        if state.since_snapshot < self.shared.settings.snapshot_every {
             return;
         }
+        let Ok(written) = Arc::clone(&state.written).try_lock_owned() else { return };
         state.since_snapshot = 0;
-        let is_first = !std::mem::replace(&mut self.has_snapshot, true);
-        let (show, position, id) = (state.base.clone(), state.position, self.show);
-        let (log, busy) = (Arc::clone(&self.shared.log), Arc::clone(&self.snapshotting));
-        self.shared.tasks.spawn(async move {
-            snapshot::write(log, id, show, position, is_first).await;
-            busy.store(false, Ordering::Release);
-        });
+        let (log, show) = (Arc::clone(&self.shared.log), state.base.clone());
+        self.shared.tasks.spawn(snapshot::write(log, self.show, written, show, state.position));
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use domain::show::RememberedCommand;
+use schemas::ShowId;
 
 use super::Shared;
 use super::batch::{Batch, Decision};
@@ -13,7 +14,7 @@ use super::recall;
 /// Answers everybody, and gives back the reactions that wait to be counted.
 pub(super) fn answer(
     shared: &Arc<Shared>,
-    stream: &str,
+    show: ShowId,
     jobs: Vec<Job>,
     batch: Batch,
     state: &Loaded,
@@ -57,7 +58,7 @@ pub(super) fn answer(
             }
             Decision::Nothing | Decision::Peeked => asker.answer(Ok(as_of(state, false))),
             Decision::Refused(rejection) => asker.answer(Err(CommandError::Rejected(rejection))),
-            Decision::Known(known) => recall::spawn(shared, stream, repeatable, known, asker, &state.base),
+            Decision::Known(known) => recall::spawn(shared, show, repeatable, known, asker, &state.base),
             Decision::Gathers | Decision::Counted(..) => {}
         }
     }

@@ -51,22 +51,19 @@ pub(super) const RECALLS_AT_ONCE: usize = 32;
 /// Reactions that are counted in one event, at about 150 bytes each: well below [`BATCH_BYTES_MAX`].
 pub(super) const REACTIONS_MAX: usize = 1_000;
 
-/// Snapshots larger than this are not written: the log takes events of at most 16 MiB, and a read of one
-/// must stay a fraction of a second.
-pub(super) const SNAPSHOT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What a piece of a snapshot holds, in things of at most some 160 bytes: below the 512 KiB that an append may have
+/// by [`BATCH_BYTES_MAX`], whichever server takes it.
+pub(super) const PIECE_WEIGHT: usize = 2_500;
 
-/// Bytes of a command in a snapshot, about; persons take less, or more while they watch.
-pub(super) const WEIGHT_BYTES: usize = 180;
+/// Pieces that are encoded ahead of the one that is being appended: so many more are in memory.
+pub(super) const PIECES_AHEAD: usize = 1;
 
-/// Commands and persons in a snapshot: what is heavier exceeds [`SNAPSHOT_BYTES_MAX`].
-pub(super) const SNAPSHOT_WEIGHT_MAX: usize = SNAPSHOT_BYTES_MAX / WEIGHT_BYTES;
+/// Pieces that are read at once: some megabytes.
+pub(super) const PIECES_PAGE: usize = 16;
 
-/// A state up to this weight is written in about a millisecond: not worth counting.
-pub(super) const LIGHT_WEIGHT: usize = 2_000;
-
-/// How much of a state each event since the last snapshot pays for: with two, a show that is loaded folds at
-/// most half as many events as its state remembers commands.
-pub(super) const WEIGHT_PER_EVENT: u64 = 2;
+/// A state is written whole again when what was added to it since exceeds the whole divided by this, and a piece. So a
+/// load reads at most one and a half times what the state holds, and what changes is written some four times in all.
+pub(super) const ADDED_SHARE: u64 = 2;
 
 /// Snapshots that are looked at for a usable one; as many as the stream keeps.
 pub(super) const SNAPSHOTS_KEPT: usize = 3;

@@ -1,16 +1,18 @@
 //! A show's state from the log: the newest usable snapshot, and what happened since.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use domain::Show;
 use platform::event_log::{EventLog, ReadError, StoredEvent, codec};
 use schemas::events::ShowEvent;
 use schemas::{Envelope, Event, EventError, Position, Revision, ShowId, streams};
 use thiserror::Error;
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::bounds::{LOG_CALL_MAX, PAGE};
-use super::snapshot;
+use super::snapshot::{self, SharedWritten, Snapshot};
 
 /// A state, and where in the log it stands.
 pub(super) struct Loaded {
@@ -22,6 +24,8 @@ pub(super) struct Loaded {
     pub(super) position: Position,
     /// Events since the last snapshot.
     pub(super) since_snapshot: u64,
+    /// What the log has of snapshots.
+    pub(super) written: SharedWritten,
 }
 
 impl Loaded {
@@ -63,12 +67,19 @@ impl LoadError {
 
 /// Reads a show's state at the log's head.
 pub(super) async fn load(log: &dyn EventLog, show: ShowId) -> Result<Loaded, LoadError> {
-    let (mut base, mut position) = match snapshot::read(log, show).await? {
-        Some(snapshot) => (snapshot.show, snapshot.position),
-        None => (Show::default(), Position::default()),
-    };
+    let Snapshot { show: mut base, mut position, written } =
+        snapshot::read(log, show, None).await?.unwrap_or_default();
     let since_snapshot = catch_up(log, &streams::show(show), &mut base, &mut position, None).await?;
-    Ok(Loaded { working: base.clone(), base, position, since_snapshot })
+    let written = Arc::new(Mutex::new(written));
+    Ok(Loaded { working: base.clone(), base, position, since_snapshot, written })
+}
+
+/// Reads a show's state as it was at a revision.
+pub(super) async fn load_until(log: &dyn EventLog, show: ShowId, until: Revision) -> Result<Show, LoadError> {
+    let Snapshot { show: mut state, mut position, .. } =
+        snapshot::read(log, show, Some(until)).await?.unwrap_or_default();
+    catch_up(log, &streams::show(show), &mut state, &mut position, Some(until)).await?;
+    Ok(state)
 }
 
 /// Applies what the log has beyond the state, up to `until`; answers how many events that were.

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use domain::Show;
 use domain::show::RememberedCommand;
 use platform::http::problem::Chain;
-use schemas::{CommandId, Position};
+use schemas::{CommandId, ShowId, streams};
 
 use super::Shared;
 use super::bounds::PAGE;
 use super::job::{Ask, CommandError, Done, Recall};
-use super::load::{LoadError, catch_up, decode, in_time};
+use super::load::{LoadError, decode, in_time, load_until};
 
 /// Reads the events back beside the actor, and answers. `now` is the state of now.
 pub(super) fn spawn(
     shared: &Arc<Shared>,
-    stream: &str,
+    show: ShowId,
     id: Option<CommandId>,
     known: RememberedCommand,
     mut asker: Box<dyn Ask>,
@@ -26,15 +26,15 @@ pub(super) fn spawn(
     if asker.recall() == Recall::Now {
         asker.observe(now);
     }
-    let (shared, stream) = (Arc::clone(shared), stream.to_owned());
+    let shared = Arc::clone(shared);
     let tasks = shared.tasks.clone();
     tasks.spawn(async move {
         // never closed while anyone holds `shared`
         let _permit = shared.recalls.acquire().await;
-        let answer = match rebuild(&shared, &stream, id, known, asker.as_mut()).await {
+        let answer = match rebuild(&shared, show, id, known, asker.as_mut()).await {
             Ok(done) => Ok(done),
             Err(error) => {
-                tracing::warn!(stream, error.chain = %Chain(&error), "repeat's events cannot be read");
+                tracing::warn!(show.id = %show, error.chain = %Chain(&error), "repeat's events cannot be read");
                 Err(if error.is_transient() { CommandError::Unavailable } else { CommandError::Broken })
             }
         };
@@ -44,7 +44,7 @@ pub(super) fn spawn(
 
 async fn rebuild(
     shared: &Shared,
-    stream: &str,
+    show: ShowId,
     id: CommandId,
     known: RememberedCommand,
     asker: &mut dyn Ask,
@@ -53,16 +53,14 @@ async fn rebuild(
     let span = known.last.saturating_sub(known.first) + 1;
     let limit = usize::try_from(span).unwrap_or(PAGE).min(PAGE);
     let mut events = Vec::new();
-    for stored in in_time(log.read_stream(stream, known.first, limit)).await? {
+    for stored in in_time(log.read_stream(&streams::show(show), known.first, limit)).await? {
         let event = decode(&stored)?;
         if event.meta.causation == id {
             events.push(event);
         }
     }
     if asker.recall() == Recall::Then {
-        let (mut show, mut position) = (Show::default(), Position::default());
-        catch_up(log, stream, &mut show, &mut position, Some(known.last)).await?;
-        asker.observe(&show);
+        asker.observe(&load_until(log, show, known.last).await?);
     }
     let last = events.last();
     Ok(Done {

@@ -5,9 +5,9 @@ use schemas::events::{
 };
 use schemas::{DeviceId, PersonId, SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 
 use super::lifecycle::HOST_UID;
+use super::shared_map::SharedMap;
 use super::{About, Show, access};
 use crate::command::{Command, ExpireSession, JoinShow, LeaveShow};
 use crate::rejection::{AccessReason, Rejection};
@@ -16,8 +16,11 @@ use crate::rules::MAX_SESSIONS_A_PERSON;
 /// The audience.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Audience {
-    /// Everybody who ever entered, with the sessions that are open now.
-    persons: HashMap<PersonId, Vec<OpenSession>>,
+    /// Everybody who ever entered, with the sessions that are open now, or were when the show ended. Stored in pieces.
+    #[serde(skip)]
+    pub(crate) persons: SharedMap<PersonId, Vec<OpenSession>>,
+    /// Whether the show is over: its end ended every session at once.
+    is_over: bool,
     counts: AudienceCounts,
     last_uid: u32,
 }
@@ -136,11 +139,6 @@ fn departures(
 }
 
 impl Audience {
-    /// Everybody who ever entered.
-    pub(crate) fn persons_count(&self) -> usize {
-        self.persons.len()
-    }
-
     /// The counts now.
     #[must_use]
     pub fn counts(&self) -> AudienceCounts {
@@ -150,7 +148,7 @@ impl Audience {
     /// A person's open sessions.
     #[must_use]
     pub fn sessions(&self, person: PersonId) -> &[OpenSession] {
-        self.persons.get(&person).map_or(&[], Vec::as_slice)
+        self.persons.get(&person).filter(|_| !self.is_over).map_or(&[], Vec::as_slice)
     }
 
     /// A person's open session on a device.
@@ -167,19 +165,18 @@ impl Audience {
 
     /// Every open session, in no order.
     pub fn open(&self) -> impl Iterator<Item = (PersonId, &OpenSession)> {
-        self.persons.iter().flat_map(|(person, sessions)| sessions.iter().map(|session| (*person, session)))
+        let persons = self.persons.iter().filter(|_| !self.is_over);
+        persons.flat_map(|(person, sessions)| sessions.iter().map(|session| (*person, session)))
     }
 
     fn counts_with(&self, person: PersonId) -> AudienceCounts {
         let mut counts = self.counts;
         counts.total_views += 1;
-        match self.persons.get(&person) {
-            None => {
-                counts.unique_viewers += 1;
-                counts.viewer_count += 1;
-            }
-            Some(sessions) if sessions.is_empty() => counts.viewer_count += 1,
-            Some(_) => {}
+        if !self.has_entered(person) {
+            counts.unique_viewers += 1;
+        }
+        if self.sessions(person).is_empty() {
+            counts.viewer_count += 1;
         }
         counts.peak_viewers = counts.peak_viewers.max(counts.viewer_count);
         counts
@@ -188,19 +185,21 @@ impl Audience {
     pub(crate) fn evolve(&mut self, event: &AudienceEvent, at: Timestamp) {
         match event {
             AudienceEvent::Joined(joined) => {
-                self.persons.entry(joined.person).or_default().push(OpenSession {
+                let mut sessions = self.sessions(joined.person).to_vec();
+                sessions.push(OpenSession {
                     session_id: joined.session_id,
                     device: joined.device,
                     joined_at: at,
                     rtc_uid: joined.rtc_uid,
                 });
+                self.persons.insert(joined.person, sessions);
                 self.last_uid = self.last_uid.max(joined.rtc_uid);
                 self.counts = joined.audience;
             }
             AudienceEvent::Left(left) => {
-                if let Some(sessions) = self.persons.get_mut(&left.person) {
-                    sessions.retain(|session| session.session_id != left.session_id);
-                }
+                let mut sessions = self.sessions(left.person).to_vec();
+                sessions.retain(|session| session.session_id != left.session_id);
+                self.persons.insert(left.person, sessions);
                 self.counts = left.audience;
             }
         }
@@ -210,7 +209,7 @@ impl Audience {
     pub(crate) fn evolve_lifecycle(&mut self, event: &LifecycleEvent) {
         match event {
             LifecycleEvent::Ended(_) => {
-                self.persons.values_mut().for_each(Vec::clear);
+                self.is_over = true;
                 self.counts.viewer_count = 0;
             }
             LifecycleEvent::Created(_) | LifecycleEvent::Started(_) | LifecycleEvent::Cancelled(_) => {}

@@ -15,7 +15,7 @@ use crate::rules::{REPLY_WINDOW, Rules};
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Chat {
     messages_count: u64,
-    recent: RecentActs,
+    pub(crate) recent: RecentActs,
     answerable: VecDeque<MessageId>,
 }
 

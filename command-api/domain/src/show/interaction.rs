@@ -5,6 +5,7 @@ use schemas::events::{CountedReaction, InteractionEvent, ReactionsCounted, ShowE
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 
+use super::shared_map::SharedMap;
 use super::{Show, access};
 use crate::command::{CountReactions, Reaction};
 use crate::rejection::Rejection;
@@ -14,7 +15,9 @@ use crate::rules::{MAX_REACTIONS_A_COMMAND, REACTIONS};
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Interaction {
     totals: BTreeMap<String, u64>,
-    reacted: HashSet<PersonId>,
+    /// Who ever reacted. Stored in pieces.
+    #[serde(skip)]
+    pub(crate) reacted: SharedMap<PersonId, ()>,
 }
 
 impl Interaction {
@@ -30,7 +33,9 @@ impl Interaction {
                 for (kind, count) in &counted.counts {
                     *self.totals.entry(kind.clone()).or_default() += u64::from(*count);
                 }
-                self.reacted.extend(&counted.first_time);
+                for person in &counted.first_time {
+                    self.reacted.insert(*person, ());
+                }
             }
         }
     }
@@ -64,7 +69,7 @@ pub(crate) fn react(show: &Show, react: &CountReactions) -> Result<Vec<ShowEvent
             continue;
         }
         *counted.counts.entry(reaction.kind.clone()).or_default() += reaction.count;
-        if !show.interaction.reacted.contains(&reaction.person) && first_time.insert(reaction.person) {
+        if !show.interaction.reacted.contains_key(&reaction.person) && first_time.insert(reaction.person) {
             counted.first_time.push(reaction.person);
         }
         counted.commands.push(CountedReaction {

@@ -6,9 +6,9 @@ use schemas::events::{
 };
 use schemas::{Money, PaymentId, PersonId, Timestamp, TipId};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 
 use super::recent::RecentActs;
+use super::shared_map::SharedMap;
 use super::{Show, access};
 use crate::command::{Command, RequestTip, SettleTip, TipOutcome};
 use crate::rejection::Rejection;
@@ -18,9 +18,19 @@ use crate::rules::Rules;
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Ledger {
     total: Option<Money>,
-    pending: HashMap<TipId, PendingTip>,
-    settled: HashMap<TipId, SettledTip>,
-    recent: RecentActs,
+    /// Every tip that was promised. Stored in pieces.
+    #[serde(skip)]
+    pub(crate) tips: SharedMap<TipId, Tip>,
+    /// How many of them are pending.
+    pending_count: u32,
+    pub(crate) recent: RecentActs,
+}
+
+/// A tip, as far as it has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) enum Tip {
+    Pending(PendingTip),
+    Settled(SettledTip),
 }
 
 /// A tip whose payment is under way.
@@ -89,10 +99,10 @@ pub(crate) fn request(
 /// In any phase: a tip that was promised while LIVE may be paid after the end.
 pub(crate) fn settle(show: &Show, command: &Command, tip: &SettleTip) -> Result<Vec<ShowEvent>, Rejection> {
     access::system_only(command)?;
-    if show.ledger.settled.contains_key(&tip.tip_id) {
+    if show.ledger.settled(tip.tip_id).is_some() {
         return Ok(Vec::new());
     }
-    let pending = show.ledger.pending.get(&tip.tip_id).ok_or(Rejection::TipUnknown)?;
+    let pending = show.ledger.pending(tip.tip_id).ok_or(Rejection::TipUnknown)?;
     let (tip_id, payment_id, person) = (tip.tip_id, pending.payment_id, pending.person);
     let event = match &tip.outcome {
         TipOutcome::Captured { identity, message } => LedgerEvent::TipCaptured(TipCaptured {
@@ -120,49 +130,58 @@ impl Ledger {
     /// Tips whose payment is under way.
     #[must_use]
     pub fn pending_count(&self) -> u32 {
-        u32::try_from(self.pending.len()).unwrap_or(u32::MAX)
+        self.pending_count
     }
 
     /// A tip whose payment is under way.
     #[must_use]
     pub fn pending(&self, tip: TipId) -> Option<&PendingTip> {
-        self.pending.get(&tip)
+        match self.tips.get(&tip)? {
+            Tip::Pending(pending) => Some(pending),
+            Tip::Settled(_) => None,
+        }
     }
 
     /// How a tip ended.
     #[must_use]
     pub fn settled(&self, tip: TipId) -> Option<SettledTip> {
-        self.settled.get(&tip).copied()
+        match self.tips.get(&tip)? {
+            Tip::Pending(_) => None,
+            Tip::Settled(settled) => Some(*settled),
+        }
     }
 
     fn knows(&self, tip: TipId) -> bool {
-        self.pending.contains_key(&tip) || self.settled.contains_key(&tip)
+        self.tips.contains_key(&tip)
+    }
+
+    fn set(&mut self, id: TipId, tip: Tip) {
+        let is_pending = |tip: &Tip| u32::from(matches!(tip, Tip::Pending(_)));
+        let is = is_pending(&tip);
+        let was = self.tips.insert(id, tip).as_ref().map_or(0, is_pending);
+        self.pending_count = self.pending_count + is - was;
     }
 
     pub(crate) fn evolve(&mut self, event: &LedgerEvent, at: Timestamp) {
         match event {
             LedgerEvent::TipRequested(requested) => {
                 self.recent.record(requested.person, at, None);
-                self.pending.insert(
-                    requested.tip_id,
-                    PendingTip {
-                        payment_id: requested.payment_id,
-                        person: requested.person,
-                        amount: requested.amount,
-                        requested_at: at,
-                    },
-                );
+                let pending = PendingTip {
+                    payment_id: requested.payment_id,
+                    person: requested.person,
+                    amount: requested.amount,
+                    requested_at: at,
+                };
+                self.set(requested.tip_id, Tip::Pending(pending));
             }
             LedgerEvent::TipCaptured(captured) => {
-                self.pending.remove(&captured.tip_id);
-                self.settled.insert(captured.tip_id, SettledTip::Captured);
+                self.set(captured.tip_id, Tip::Settled(SettledTip::Captured));
                 let before = self.total.unwrap_or(Money::zero(captured.amount.currency()));
                 // A sum beyond Money's range stays at the last exact value; no show can reach it.
                 self.total = Some(before.checked_add(captured.amount).unwrap_or(before));
             }
             LedgerEvent::TipDeclined(declined) => {
-                self.pending.remove(&declined.tip_id);
-                self.settled.insert(declined.tip_id, SettledTip::Declined(declined.reason));
+                self.set(declined.tip_id, Tip::Settled(SettledTip::Declined(declined.reason)));
             }
         }
     }

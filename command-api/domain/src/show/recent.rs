@@ -2,29 +2,58 @@
 
 use schemas::{PersonId, TextDigest, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, VecDeque};
 
+use super::shared_map::SharedMap;
 use crate::rejection::Rejection;
 use crate::rules::{MAX_WINDOW_MS, Rate};
 
 /// Acts of the last [`MAX_WINDOW_MS`], by the show's own clock.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct RecentActs {
-    by_person: HashMap<PersonId, VecDeque<Act>>,
-    order: VecDeque<(PersonId, Timestamp)>,
+    /// Each person's, in order. Stored in pieces.
+    #[serde(skip)]
+    by_person: SharedMap<PersonId, Vec<Act>>,
+    /// What is older than this counts no more, whether it is still here or not.
+    oldest: Timestamp,
 }
 
+/// What a person did.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
-struct Act {
+pub(crate) struct Act {
     at: Timestamp,
     digest: Option<TextDigest>,
 }
 
 impl RecentActs {
     pub(crate) fn record(&mut self, person: PersonId, at: Timestamp, digest: Option<TextDigest>) {
-        self.forget_before(at.plus_millis(-MAX_WINDOW_MS));
-        self.by_person.entry(person).or_default().push_back(Act { at, digest });
-        self.order.push_back((person, at));
+        let oldest = at.plus_millis(-MAX_WINDOW_MS);
+        self.oldest = oldest;
+        self.by_person.sweep(|acts| acts.last().is_some_and(|act| act.at >= oldest));
+        let mut acts = self.lately(self.by_person.get(&person));
+        acts.push(Act { at, digest });
+        self.by_person.insert(person, acts);
+    }
+
+    /// Those of a person's acts that still count.
+    fn lately(&self, acts: Option<&Vec<Act>>) -> Vec<Act> {
+        acts.into_iter().flatten().filter(|act| act.at >= self.oldest).copied().collect()
+    }
+
+    /// The persons who did something that still counts, and what, where it was not, or not so, before.
+    pub(crate) fn changes_since<'a>(
+        &'a self,
+        before: &'a Self,
+    ) -> impl Iterator<Item = (PersonId, Vec<Act>)> {
+        let changed = self.by_person.changes_since(&before.by_person);
+        changed.map(|(person, acts)| (*person, self.lately(Some(acts)))).filter(|(_, acts)| !acts.is_empty())
+    }
+
+    /// Takes in what was stored of a person.
+    pub(crate) fn take_in(&mut self, person: PersonId, acts: &Vec<Act>) {
+        let acts = self.lately(Some(acts));
+        if !acts.is_empty() {
+            self.by_person.insert(person, acts);
+        }
     }
 
     /// Refuses what would be one too many in any window that ends now. The window is closed at both ends.
@@ -71,20 +100,17 @@ impl RecentActs {
             }),
         }
     }
+}
 
-    fn forget_before(&mut self, oldest: Timestamp) {
-        while let Some((person, at)) = self.order.front().copied() {
-            if at >= oldest {
-                break;
-            }
-            self.order.pop_front();
-            if let Some(acts) = self.by_person.get_mut(&person) {
-                acts.pop_front();
-                if acts.is_empty() {
-                    self.by_person.remove(&person);
-                }
-            }
-        }
+/// The same acts that still count, whatever else is still held.
+impl PartialEq for RecentActs {
+    fn eq(&self, other: &Self) -> bool {
+        let nothing = Self::default();
+        let count = |acts: &Self| acts.changes_since(&nothing).count();
+        let is_same = |(person, acts)| acts == other.lately(other.by_person.get(&person));
+        self.oldest == other.oldest
+            && count(self) == count(other)
+            && self.changes_since(&nothing).all(is_same)
     }
 }
 

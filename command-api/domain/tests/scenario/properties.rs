@@ -118,13 +118,29 @@ proptest! {
     }
 
     #[test]
-    fn a_snapshot_and_the_tail_equal_the_whole(steps in prop::collection::vec(step(), 1..120), cut in any::<prop::sample::Index>()) {
+    fn a_snapshot_and_the_tail_equal_the_whole(
+        steps in prop::collection::vec(step(), 1..120),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 1..4),
+        weight in 1_usize..20,
+    ) {
         let scenario = play(&steps);
         prop_assert_eq!(&fold(&scenario.events), &scenario.show);
-        let cut = cut.index(scenario.events.len());
-        let snapshot = serde_json::to_vec(&fold(&scenario.events[..cut])).unwrap();
-        let mut show: Show = serde_json::from_slice(&snapshot).unwrap();
-        scenario.events[cut..].iter().for_each(|event| show.evolve(event));
+        let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(scenario.events.len())).collect();
+        cuts.sort_unstable();
+        // all pieces of the first state, then what changed until each of the next
+        let (mut before, mut pieces) = (Show::default(), Vec::new());
+        for cut in &cuts {
+            let state = fold(&scenario.events[..*cut]);
+            pieces.extend(state.pieces_since(&before, weight).map(|piece| serde_json::to_vec(&piece).unwrap()));
+            before = state;
+        }
+        let core = serde_json::to_vec(&before).unwrap();
+        let mut show: Show = serde_json::from_slice(&core).unwrap();
+        for piece in &pieces {
+            show.take_in(serde_json::from_slice(piece).unwrap());
+        }
+        prop_assert_eq!(&show, &before);
+        scenario.events[cuts[cuts.len() - 1]..].iter().for_each(|event| show.evolve(event));
         prop_assert_eq!(&show, &scenario.show);
     }
 
