@@ -4,6 +4,7 @@ mod api_kills;
 mod bit_flips;
 mod disk_errors;
 mod log_contents;
+pub mod log_reader;
 mod node_kills;
 mod postgres_kills;
 #[cfg(target_os = "linux")]

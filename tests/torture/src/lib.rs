@@ -6,3 +6,4 @@ pub mod fault_proxy;
 pub mod faults;
 pub mod harness;
 pub mod node_process;
+pub mod projector_process;

@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 use rand::Rng;
 use tally_torture::fault_proxy::{Fault, FaultProxy, Faults};
 use tally_torture::harness::{Plan, run};
-use tally_torture::{faults, node_process};
+use tally_torture::{faults, node_process, projector_process};
 
 /// Fault tests: each round follows from its seed, each promise is checked, and each control, a build that is
 /// broken on purpose, must be caught.
@@ -47,6 +47,17 @@ enum Part {
         #[arg(long)]
         control: Option<String>,
     },
+    /// Be a projector of all views, for the tests that kill it; ends with its standard input.
+    #[command(hide = true)]
+    Projector { postgres_url: String, log_url: String },
+    /// Be one start of a log that was written from a seed, for the test that flips bits; reads once its standard input ends.
+    #[command(hide = true)]
+    ReadLog {
+        directory: PathBuf,
+        seed: u64,
+        #[arg(long)]
+        cuts_damage: bool,
+    },
     /// Be a crash disk at an empty directory, told what to do by lines on standard input; ends with it.
     #[cfg(target_os = "linux")]
     Disk { path: PathBuf, seed: u64 },
@@ -72,6 +83,15 @@ async fn main() -> anyhow::Result<ExitCode> {
         None => torture(&arguments).await,
         Some(Part::Node { directory, control }) => {
             node_process::run(directory, control.as_deref()).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Part::Projector { postgres_url, log_url }) => {
+            projector_process::run(postgres_url, log_url).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Part::ReadLog { directory, seed, cuts_damage }) => {
+            // a panic of it is to be the end of the process
+            tokio::task::block_in_place(|| faults::log_reader::run(directory, *seed, *cuts_damage))?;
             Ok(ExitCode::SUCCESS)
         }
         #[cfg(target_os = "linux")]

@@ -1,29 +1,34 @@
 //! Fault test 3: single bits of the log's directory flip, in any file, while it is closed or while it is open.
 //!
 //! Each flip must be harmless, repaired from the log, or refused with a message that names the file: never a byte that
-//! nobody wrote, never an event less.
+//! nobody wrote, never an event less. Each start is a process of its own, as the index's store may abort on damaged tables.
 
 use std::fs;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use embedded::event_log::{Record, Store, StoreConfig, StoreError};
 use futures::future::join_all;
 use rand::Rng;
 use rand::rngs::StdRng;
+use rustix::fs::{SeekFrom, seek};
+use rustix::io::Errno;
 use tempfile::TempDir;
 
-use super::log_contents::{Sent, compare, compare_stream, read_all, read_stream, streams_of};
-use crate::harness::{Counts, FaultTest, Round, Violation, promise, violation};
+use super::log_reader::{LogReader, Outcome, Written, is_format};
+use crate::harness::{Counts, FaultTest, Round, promise, violation};
 
 /// The build whose recovery cuts off what is damaged instead of refusing it.
 const CUTS: &str = "recovery-cuts-damage-off";
 /// The build whose checksums do not see a changed byte.
 const BLIND: &str = "checksums-see-nothing";
-const APPENDS: usize = 120;
-const STREAMS: u32 = 4;
 const FLIPS: u32 = 60;
+/// Where Linux has a file system in memory.
+const MEMORY: &str = "/dev/shm";
+/// Starts in a row that may be aborted, before the log takes that for a wrong index and makes it again.
+const ABORTED_MAX: u32 = 3;
+const ABORTED: &str = "aborted starts";
 
 /// Fault test 3.
 pub(super) struct BitFlips;
@@ -50,35 +55,38 @@ impl FaultTest for BitFlips {
 
 fn play(round: &Round) -> anyhow::Result<Counts> {
     let mut chance = round.chance();
-    let source = Source::new(&mut chance)?;
+    let source = Source::new(round, &mut chance)?;
     let mut counts = Counts::new();
     for _ in 0..round.share(FLIPS) {
         let from = if chance.random() { &source.closed } else { &source.killed };
-        let directory = tempfile::tempdir()?;
+        let directory = scratch()?;
         copy(from.path(), directory.path())?;
         let outcome = if round.is_control(BLIND) {
             source.forge(directory.path(), &mut chance)?;
-            source.check(directory.path())?
+            source.settle(directory.path(), &mut counts)?
         } else if chance.random_ratio(1, 3) {
-            source.flip_under_readers(directory.path(), &mut chance)?
+            source.flip_under_readers(directory.path(), &mut chance, &mut counts)?
         } else {
             let flip = flip(directory.path(), &mut chance)?;
-            let outcome = if round.is_control(CUTS) {
-                source.check_cutting(directory.path())
-            } else {
-                source.check(directory.path())
-            };
-            outcome.map_err(|error| error.context(flip))?
+            source.settle(directory.path(), &mut counts).map_err(|error| error.context(flip))?
         };
         *counts.entry(outcome).or_default() += 1;
     }
     Ok(counts)
 }
 
+/// A directory in memory where there is one: what flushes promise is the matter of other tests, and here they would take
+/// most of the time.
+fn scratch() -> std::io::Result<TempDir> {
+    tempfile::tempdir_in(MEMORY).or_else(|_| tempfile::tempdir())
+}
+
 /// A log with everything that was written to it.
 struct Source {
-    config: StoreConfig,
-    sent: Vec<Sent>,
+    program: PathBuf,
+    seed: u64,
+    cuts_damage: bool,
+    written: Written,
     /// After a calm end.
     closed: TempDir,
     /// As a killed process leaves it.
@@ -86,100 +94,74 @@ struct Source {
 }
 
 impl Source {
-    fn new(chance: &mut StdRng) -> anyhow::Result<Self> {
-        let (closed, killed) = (tempfile::tempdir()?, tempfile::tempdir()?);
-        let config = StoreConfig {
-            segment_bytes: chance.random_range(4_000..30_000),
-            ..StoreConfig::new(closed.path())
-        };
-        let sent: Vec<_> = (0..APPENDS).map(|_| Sent::draw(chance, STREAMS)).collect();
-        let store = Store::open(config.clone())?;
-        for group in sent.chunks(3) {
+    fn new(round: &Round, chance: &mut StdRng) -> anyhow::Result<Self> {
+        let (closed, killed) = (scratch()?, scratch()?);
+        let seed = chance.random();
+        let written = Written::of(seed);
+        let store = written.open(closed.path())?;
+        for group in written.sent.chunks(3) {
             let answers =
                 futures::executor::block_on(join_all(group.iter().map(|sent| store.write(sent.command()))));
             answers.into_iter().collect::<Result<Vec<_>, _>>()?;
         }
         copy(closed.path(), killed.path())?;
         store.close()?;
-        Ok(Self { config, sent, closed, killed })
+        let (program, cuts_damage) = (round.program.clone(), round.is_control(CUTS));
+        Ok(Self { program, seed, cuts_damage, written, closed, killed })
     }
 
-    fn open(&self, directory: &Path) -> Result<Store, StoreError> {
-        Store::open(StoreConfig { data_dir: directory.to_path_buf(), ..self.config.clone() })
+    fn start(&self, directory: &Path, cuts_damage: bool) -> anyhow::Result<LogReader> {
+        LogReader::start(&self.program, directory, self.seed, cuts_damage)
     }
 
-    /// Opens a directory, again if it says that it then repairs itself, and compares all that it serves.
-    fn check(&self, directory: &Path) -> anyhow::Result<&'static str> {
-        for outcome in ["flips harmless", "flips repaired"] {
-            let store = match self.open(directory) {
-                Ok(store) => store,
-                Err(error) => return Ok(refused(&error)?),
-            };
-            match self.compare(&store)? {
-                Ok(()) => return Ok(outcome),
-                Err(StoreError::Index(_) | StoreError::IndexMismatch { .. }) => {}
-                Err(error) => return Ok(refused(&error)?),
-            }
-        }
-        Ok(promise(false, || "an index that was found wrong is not repaired by a start".to_owned())
-            .map(|()| "")?)
-    }
-
-    /// Reads in every way, and compares. The inner result is what the store itself says.
-    fn compare(&self, store: &Store) -> Result<Result<(), StoreError>, Violation> {
-        let records = match read_all(store) {
-            Ok(records) => records,
-            Err(error) => return Ok(Err(error)),
-        };
-        let found = compare(&records, &self.sent)?;
-        promise(found == self.sent.len(), || {
-            format!("only {found} of {} appends are there", self.sent.len())
-        })?;
-        for stream in streams_of(&self.sent) {
-            match read_stream(store, &stream) {
-                Ok(records) => compare_stream(&records, &stream, &self.sent)?,
-                Err(error) => return Ok(Err(error)),
-            }
-        }
-        match backwards(store) {
-            Ok(records) => promise(compare(&records, &self.sent)? == self.sent.len(), || {
-                "backwards less is there".to_owned()
-            })?,
-            Err(error) => return Ok(Err(error)),
-        }
-        Ok(store.verify().map(drop))
-    }
-
-    /// Flips a bit of a segment while a store reads it.
-    fn flip_under_readers(&self, directory: &Path, chance: &mut StdRng) -> anyhow::Result<&'static str> {
-        let store = self.open(directory).map_err(violation("an intact log does not open"))?;
-        let flip = flip(directory, chance)?;
-        let outcome =
-            match self.compare(&store).map_err(|error| anyhow::Error::new(error).context(flip.clone()))? {
-                Ok(()) => "flips harmless",
-                Err(StoreError::Index(_) | StoreError::IndexMismatch { .. }) => "flips repaired",
-                Err(error) => refused(&error)?,
-            };
-        drop(store);
-        // a calm end may have written what the flip was in anew: a start says what is left
-        self.check(directory).map_err(|error| error.context(flip))?;
-        Ok(outcome)
-    }
-
-    /// The control: where the log says that it is damaged, the rest goes.
-    fn check_cutting(&self, directory: &Path) -> anyhow::Result<&'static str> {
-        for _ in 0..20 {
-            match self.open(directory) {
-                Err(StoreError::Corrupt { file, offset, .. }) => cut(directory, &file, offset)?,
-                Err(error) => return Ok(refused(&error)?),
-                Ok(store) => {
-                    return Ok(self
-                        .compare(&store)?
-                        .map_or_else(|error| refused(&error), |()| Ok("flips harmless"))?);
+    /// Starts until the log serves everything or refuses. A start may end its process at damaged tables of the index, but only so often
+    /// that starts in a row find out; an index that was found wrong must be well at the next start.
+    fn settle(&self, directory: &Path, counts: &mut Counts) -> anyhow::Result<&'static str> {
+        let (mut aborted, mut found_wrong) = (0, 0);
+        loop {
+            match self.start(directory, self.cuts_damage)?.finish()? {
+                Outcome::Served if aborted + found_wrong == 0 => return Ok("flips harmless"),
+                Outcome::Served => return Ok("flips repaired"),
+                Outcome::Refused => return Ok("flips refused"),
+                Outcome::IndexWrong => {
+                    found_wrong += 1;
+                    promise(found_wrong <= 1, || {
+                        "an index that was found wrong is not repaired by a start".to_owned()
+                    })?;
+                }
+                Outcome::Aborted(last_words) => {
+                    aborted += 1;
+                    *counts.entry(ABORTED).or_default() += 1;
+                    promise(aborted <= ABORTED_MAX, || {
+                        format!("{aborted} starts in a row were aborted: {last_words}")
+                    })?;
                 }
             }
         }
-        Ok("flips refused")
+    }
+
+    /// Flips a bit of any file while a process reads the log.
+    fn flip_under_readers(
+        &self,
+        directory: &Path,
+        chance: &mut StdRng,
+        counts: &mut Counts,
+    ) -> anyhow::Result<&'static str> {
+        let reader = self.start(directory, false)?;
+        promise(reader.is_open(), || "an intact log does not open".to_owned())?;
+        let flip = flip(directory, chance)?;
+        let outcome = match reader.finish().map_err(|error| error.context(flip.clone()))? {
+            Outcome::Served => "flips harmless",
+            Outcome::IndexWrong => "flips repaired",
+            Outcome::Refused => "flips refused",
+            Outcome::Aborted(_) => {
+                *counts.entry(ABORTED).or_default() += 1;
+                "flips repaired"
+            }
+        };
+        // a calm end may have written what the flip was in anew: a start says what is left
+        self.settle(directory, counts).map_err(|error| error.context(flip))?;
+        Ok(outcome)
     }
 
     /// The other control: a log of the same id with one byte of one event changed, and checksums that fit.
@@ -192,8 +174,9 @@ impl Source {
                 fs::remove_file(&path)?;
             }
         }
-        let (changed, store) = (chance.random_range(0..self.sent.len()), self.open(directory)?);
-        for (number, sent) in self.sent.iter().enumerate() {
+        let sent = &self.written.sent;
+        let (changed, store) = (chance.random_range(0..sent.len()), self.written.open(directory)?);
+        for (number, sent) in sent.iter().enumerate() {
             let mut sent = sent.clone();
             if number == changed {
                 let data = &mut sent.events[0].1;
@@ -206,33 +189,12 @@ impl Source {
     }
 }
 
-/// A refusal must say where, and what to do.
-fn refused(error: &StoreError) -> Result<&'static str, Violation> {
-    let text = error.to_string();
-    let is_told =
-        matches!(error, StoreError::Corrupt { .. } | StoreError::Format { .. } | StoreError::Io { .. });
-    promise(is_told && text.contains('/'), || format!("damage is not told as such: {text}"))?;
-    Ok("flips refused")
-}
-
-fn backwards(store: &Store) -> Result<Vec<Record>, StoreError> {
-    let (mut position, mut all) = (store.end(), Vec::new());
-    loop {
-        let chunk = store.read_backwards(position)?;
-        if chunk.records.is_empty() {
-            all.reverse();
-            return Ok(all);
-        }
-        position = chunk.next;
-        all.extend(chunk.records);
-    }
-}
-
 /// Flips a bit of one of the files, and says where.
 fn flip(directory: &Path, chance: &mut StdRng) -> anyhow::Result<String> {
     let mut files = Vec::new();
     list(directory, &mut files)?;
-    files.retain(|path| fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0));
+    files
+        .retain(|path| fs::File::open(path).and_then(|file| extents(&file)).is_ok_and(|all| !all.is_empty()));
     files.sort();
     // half of the flips in what holds the events, however many small files there are beside
     let is_segment =
@@ -242,33 +204,16 @@ fn flip(directory: &Path, chance: &mut StdRng) -> anyhow::Result<String> {
     }
     let path = &files[chance.random_range(0..files.len())];
     let file = fs::OpenOptions::new().read(true).write(true).open(path)?;
-    let (at, bit) = (chance.random_range(0..file.metadata()?.len()), chance.random_range(0..8));
+    // not in what was only reserved: an index's journal is 64 MiB of that
+    let extents = extents(&file)?;
+    let extent = extents[chance.random_range(0..extents.len())].clone();
+    let (at, bit) = (chance.random_range(extent), chance.random_range(0..8));
     let mut byte = [0];
     file.read_exact_at(&mut byte, at)?;
     byte[0] ^= 1 << bit;
     file.write_all_at(&byte, at)?;
     let name = path.strip_prefix(directory).unwrap_or(path).display();
     Ok(format!("after bit {bit} of byte {at} of {name} was flipped"))
-}
-
-/// Cuts a segment, and takes away those after it and every file that remembers them.
-fn cut(directory: &Path, file: &Path, offset: u64) -> anyhow::Result<()> {
-    fs::OpenOptions::new().write(true).open(file)?.set_len(offset)?;
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        let is_segment = path.extension() == file.extension();
-        if path.is_dir() {
-            fs::remove_dir_all(&path)?;
-        } else if is_segment && path.as_path() > file || !is_segment && !is_format(&path) {
-            fs::remove_file(&path)?;
-        }
-    }
-    Ok(())
-}
-
-/// The file without which a directory is no log.
-fn is_format(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name == "FORMAT")
 }
 
 fn list(directory: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
@@ -279,6 +224,7 @@ fn list(directory: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Copies a directory, and leaves out what its files only reserve.
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
@@ -286,9 +232,63 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
         let target = to.join(entry.file_name());
         if entry.file_type()?.is_dir() {
             copy(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), target)?;
+            continue;
+        }
+        let (source, copied) = (fs::File::open(entry.path())?, fs::File::create(target)?);
+        copied.set_len(source.metadata()?.len())?;
+        for extent in extents(&source)? {
+            let mut bytes = vec![0; usize::try_from(extent.end - extent.start)?];
+            source.read_exact_at(&mut bytes, extent.start)?;
+            copied.write_all_at(&bytes, extent.start)?;
         }
     }
     Ok(())
+}
+
+/// The parts of a file that hold something, each not empty.
+fn extents(file: &fs::File) -> std::io::Result<Vec<Range<u64>>> {
+    let (mut extents, mut at) = (Vec::new(), 0);
+    loop {
+        match seek(file, SeekFrom::Data(at)) {
+            Ok(start) => {
+                at = seek(file, SeekFrom::Hole(start))?;
+                extents.push(start..at);
+            }
+            // there is nothing any more
+            Err(Errno::NXIO) => return Ok(extents),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// A reader of the log whose first starts are aborted, and whose others serve everything.
+    fn settle_with_aborted(starts: u32) -> (anyhow::Result<&'static str>, Counts) {
+        let [closed, killed, directory] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+        let program = killed.path().join("reader");
+        let script = "echo start >> $2/starts\n\
+             [ $(wc -l < $2/starts) -gt ABORTED ] || kill -ABRT $$\n\
+             echo open; cat; echo served";
+        let script = script.replace("ABORTED", &starts.to_string());
+        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+        let source = Source { program, seed: 1, cuts_damage: false, written: Written::of(1), closed, killed };
+        let mut counts = Counts::new();
+        (source.settle(directory.path(), &mut counts), counts)
+    }
+
+    #[test]
+    fn starts_that_are_aborted_are_counted_and_must_end() {
+        let (outcome, counts) = settle_with_aborted(ABORTED_MAX);
+        assert_eq!(outcome.unwrap(), "flips repaired");
+        assert_eq!(counts, Counts::from([(ABORTED, 3)]));
+        let (outcome, _) = settle_with_aborted(ABORTED_MAX + 1);
+        let error = outcome.unwrap_err();
+        assert!(error.is::<crate::harness::Violation>(), "{error:#}");
+    }
 }

@@ -1,15 +1,18 @@
-//! Fault test 7: the database is killed while projectors commit without waiting for its disk.
+//! Fault test 7: the database is killed while a projector commits without waiting for its disk.
+//!
+//! The projector is a process of its own. It is frozen while the database comes back, so that what survived can be read; then
+//! it goes on, or is killed as well and another starts.
 
 use std::time::Duration;
 
 use anyhow::Context;
 use async_trait::async_trait;
 use embedded::postgres::PostgresState;
-use projections::{Fuse, Projections, view_names};
+use projections::view_names;
 use rand::Rng;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::read_models::{ReadModels, history, reached};
+use super::read_models::{ReadModels, history};
 use crate::harness::{Counts, FaultTest, Round};
 
 /// The build that keeps its checkpoints elsewhere, durably, so that they do not roll back with the rows.
@@ -41,20 +44,21 @@ impl FaultTest for PostgresKills {
         // so that commits which do not wait for the disk are really lost
         let models = ReadModels::start(&[("wal_writer_delay", "10s")]).await?;
         let events = history(chance.random(), round.share(EVENTS));
-        let projections = Projections::start(&models.deps(Fuse::none()));
-        let (mut rolled_back, kills) = (0, round.share(KILLS));
+        let mut projector = models.projector(&round.program)?;
+        let (mut rolled_back, mut killed_too, kills) = (0, 0, round.share(KILLS));
         for part in events.chunks(events.len().div_ceil(kills as usize)) {
             for piece in part.chunks(PIECE) {
-                models.append(piece)?;
+                models.append(piece).await?;
                 tokio::time::sleep(Duration::from_millis(chance.random_range(0..15))).await;
             }
             let is_calm = chance.random();
             if is_calm {
-                all_reached(&models, &projections).await?;
+                models.all_reached().await?;
             }
             let before = positions(&models).await?;
-            models.log.faults().stall(true);
-            kill(&models).await?;
+            let restarting = kill(&models)?;
+            projector.freeze()?;
+            restarting.await?;
             let after = once_back(&models).await?;
             rolled_back += before.iter().zip(&after).filter(|(before, after)| after < before).count() as u64;
             if round.is_control(ELSEWHERE) {
@@ -62,13 +66,23 @@ impl FaultTest for PostgresKills {
                     models.set_position(view, position).await?;
                 }
             }
-            models.log.faults().stall(false);
+            if chance.random() {
+                killed_too += 1;
+                projector.kill()?;
+                projector = models.projector(&round.program)?;
+            } else {
+                projector.thaw()?;
+            }
         }
-        all_reached(&models, &projections).await?;
-        projections.shutdown().await;
+        models.all_reached().await?;
+        projector.stop()?;
         models.compare().await?;
         models.stop().await?;
-        Ok(Counts::from([("kills", u64::from(kills)), ("roll-backs of a view", rolled_back)]))
+        Ok(Counts::from([
+            ("kills", u64::from(kills)),
+            ("of them with the projector", killed_too),
+            ("roll-backs of a view", rolled_back),
+        ]))
     }
 }
 
@@ -82,22 +96,17 @@ async fn positions(models: &ReadModels) -> Result<Positions, sqlx::Error> {
     Ok(positions)
 }
 
-async fn all_reached(models: &ReadModels, projections: &Projections) -> anyhow::Result<()> {
-    for view in view_names() {
-        reached(models, projections, view, || false).await?;
-    }
-    Ok(())
-}
-
-/// Kills the server that we started, without warning, and waits for its supervisor to bring it back.
-async fn kill(models: &ReadModels) -> anyhow::Result<()> {
+/// Kills the server that we started, without warning; what is returned waits for its supervisor to bring it back.
+fn kill(models: &ReadModels) -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
     let mut state = models.postgres.state();
     let text = std::fs::read_to_string(models.directory.path().join("cluster/postmaster.pid"))?;
     let pid: i32 = text.lines().next().context("an empty pid file")?.parse()?;
     kill_process(Pid::from_raw(pid).context("no process")?, Signal::KILL)?;
-    state.wait_for(|state| matches!(state, PostgresState::Restarting { .. })).await?;
-    state.wait_for(|state| *state == PostgresState::Running).await?;
-    Ok(())
+    Ok(async move {
+        state.wait_for(|state| matches!(state, PostgresState::Restarting { .. })).await?;
+        state.wait_for(|state| *state == PostgresState::Running).await?;
+        Ok(())
+    })
 }
 
 /// The positions that survived. The pool may still hold connections to the dead server.

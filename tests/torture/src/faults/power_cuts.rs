@@ -92,9 +92,12 @@ impl Log {
         let data_dir = mount.path().join("log");
         std::fs::create_dir(&data_dir)?;
         std::fs::File::open(mount.path())?.sync_all()?;
-        // small segments, so that their ends are met often
-        let config =
-            StoreConfig { segment_bytes: chance.random_range(2_000..40_000), ..StoreConfig::new(data_dir) };
+        // small segments and layers of the index, so that their ends are met often
+        let config = StoreConfig {
+            segment_bytes: chance.random_range(2_000..40_000),
+            index_layer_log_bytes: chance.random_range(2_000..100_000),
+            ..StoreConfig::new(data_dir)
+        };
         let disk: Arc<dyn Disk> = if is_broken { Arc::new(NoSync) } else { Arc::new(SystemDisk) };
         Ok(Self { config, disk, sent: Vec::new(), promised: 0, lost: Vec::new(), cuts: 0, acknowledged: 0 })
     }

@@ -1,4 +1,4 @@
-//! What the two tests of the projector share: a database of its own, a log in memory, random histories.
+//! What the two tests of the projector share: a database and a log's node of their own, random histories.
 
 #[allow(dead_code, reason = "the projections' own tests use all of it")]
 #[expect(clippy::unwrap_used, reason = "made for tests, where a failing helper fails")]
@@ -9,15 +9,19 @@ mod events;
 #[path = "../../../../projections/tests/it/history.rs"]
 mod history;
 
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use embedded::event_log::{Node, NodeConfig};
 use embedded::postgres::{Postgres, PostgresConfig};
+use parking_lot::Mutex;
 use platform::clock::Clock;
-use platform::event_log::memory::MemoryLog;
-use platform::event_log::{Expected, NewEvent};
+use platform::event_log::eventstore::EventStoreLog;
+use platform::event_log::{EventLog, Expected, NewEvent};
 use projections::{Deps, Fuse, Projections, ViewState, hash_of, rebuild, view_names};
 use schemas::{Position, Timestamp};
 use sqlx::PgPool;
@@ -26,6 +30,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::{Violation, promise, violation};
+use crate::projector_process::ProjectorProcess;
 
 /// Longest that a view may take to get to the head of the log.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -45,7 +50,10 @@ pub(super) struct ReadModels {
     pub(super) postgres: Postgres,
     pub(super) directory: TempDir,
     pub(super) pool: PgPool,
-    pub(super) log: MemoryLog,
+    node: Node,
+    log: Arc<EventStoreLog>,
+    head: Mutex<Option<Position>>,
+    _log_directory: TempDir,
 }
 
 impl ReadModels {
@@ -59,23 +67,41 @@ impl ReadModels {
         let options = PgConnectOptions::from_str(&postgres.url())?.options([("TimeZone", "UTC")]);
         let pool = PgPoolOptions::new().max_connections(16).connect_with(options).await?;
         sqlx::raw_sql(MIGRATION).execute(&pool).await?;
-        Ok(Self { postgres, directory, pool, log: MemoryLog::new(7) })
+        let log_directory = tempfile::tempdir()?;
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let node = Node::start(NodeConfig::new(log_directory.path()).listen(listen)).await?;
+        let log = Arc::new(EventStoreLog::new(&log_url(&node), "torture")?);
+        Ok(Self {
+            postgres,
+            directory,
+            pool,
+            node,
+            log,
+            head: Mutex::default(),
+            _log_directory: log_directory,
+        })
+    }
+
+    /// A projector of its own process.
+    pub(super) fn projector(&self, program: &Path) -> anyhow::Result<ProjectorProcess> {
+        ProjectorProcess::start(program, &self.postgres.url(), &log_url(&self.node))
     }
 
     pub(super) fn deps(&self, fuse: Fuse) -> Deps {
         let clock = Clock::manual(Timestamp::from_millis(0));
-        Deps { fuse, ..Deps::new(Arc::new(self.log.clone()), self.pool.clone(), clock) }
+        Deps { fuse, ..Deps::new(self.log.clone(), self.pool.clone(), clock) }
     }
 
-    pub(super) fn append(&self, events: &[(String, NewEvent)]) -> anyhow::Result<()> {
+    pub(super) async fn append(&self, events: &[(String, NewEvent)]) -> anyhow::Result<()> {
         for (stream, event) in events {
-            self.log.append_elsewhere(stream, Expected::Any, vec![event.clone()])?;
+            let appended = self.log.append(stream, Expected::Any, vec![event.clone()]).await?;
+            *self.head.lock() = Some(appended.position);
         }
         Ok(())
     }
 
     pub(super) fn head(&self) -> Option<Position> {
-        self.log.events().last().map(|event| event.position)
+        *self.head.lock()
     }
 
     /// The committed position of what a view serves. The pool may hold connections to a server that is dead.
@@ -100,6 +126,27 @@ impl ReadModels {
         Ok(())
     }
 
+    /// Waits until every view is at the head of the log, whoever fills it. None must halt.
+    pub(super) async fn all_reached(&self) -> Result<(), Violation> {
+        for view in view_names() {
+            let what = format!("{view} gets to the head of the log");
+            let mut halted = None;
+            self.until(&what, async || {
+                halted = self.halted().await;
+                halted.is_some() || self.is_reached(view).await
+            })
+            .await?;
+            promise(halted.is_none(), || format!("a view is halted: {}", halted.unwrap_or_default()))?;
+        }
+        Ok(())
+    }
+
+    /// A view that is halted, and why; `None` also where the database is away.
+    async fn halted(&self) -> Option<String> {
+        let sql = "SELECT concat(view, ': ', detail) FROM read.views WHERE status = 'HALTED'";
+        sqlx::query_scalar(sql).fetch_optional(&self.pool).await.ok().flatten()
+    }
+
     /// Waits until something holds; a promise that it will.
     pub(super) async fn until(
         &self,
@@ -119,9 +166,9 @@ impl ReadModels {
         let deps = self.deps(Fuse::none());
         for view in view_names() {
             let live = hash_of(&self.pool, view).await?.context("the view serves nothing")?.hash;
-            rebuild(&deps, view, &CancellationToken::new(), &|_| {})
-                .await
-                .map_err(violation("a view cannot be made anew"))?;
+            rebuild(&deps, view, &CancellationToken::new(), &|_| {}).await.map_err(|error| {
+                violation("a view cannot be made anew")(format!("{:#}", anyhow::Error::new(error)))
+            })?;
             let replayed = hash_of(&self.pool, view).await?.context("the view serves nothing")?.hash;
             promise(live == replayed, || format!("{view} is not what a full replay makes"))?;
         }
@@ -131,8 +178,14 @@ impl ReadModels {
     pub(super) async fn stop(self) -> anyhow::Result<()> {
         self.pool.close().await;
         self.postgres.stop().await?;
+        drop(self.log);
+        self.node.shutdown().await?;
         Ok(())
     }
+}
+
+fn log_url(node: &Node) -> String {
+    format!("esdb://{}?tls=false", node.addr())
 }
 
 /// Waits until a view is at the head of the log, or until something else ends the wait. It must not halt.
