@@ -100,8 +100,8 @@ impl EventStoreLog {
         }
     }
 
-    /// Appends over the session, where there is one for this. The server's refusals are told by a request of its own,
-    /// since the client does not say there what stood in the way.
+    /// Appends over the session, where there is one for this. A session that ends does not say what became of this append:
+    /// the same events at the same revision in a request of their own do, since the log takes them for one append.
     async fn append_in_session(
         &self,
         client: &Arc<Connected>,
@@ -111,35 +111,34 @@ impl EventStoreLog {
         deadline: Instant,
     ) -> InSession {
         if !Sessions::suit(expected, &events) {
-            return InSession::NotWritten(events);
+            return InSession::Open(events);
         }
-        let Some(session) = self.sessions.of(client).await else { return InSession::NotWritten(events) };
+        let Some(session) = self.sessions.of(client).await else { return InSession::Open(events) };
         let proposed = match convert::proposed(events.clone()) {
             Ok(proposed) => proposed,
             Err(refused) => return InSession::Settled(Err(refused)),
         };
         let begun = Instant::now();
-        let error =
-            match timeout_at(deadline, session.append(stream, convert::stream_state(expected), proposed))
-                .await
-            {
-                Ok(Ok(written)) => match convert::appended_in_session(&written) {
-                    Some(appended) => {
-                        self.appends.succeeded(begun.elapsed());
-                        return InSession::Settled(Ok(appended));
-                    }
-                    None => eventstore::Error::IllegalStateError("an append without a place".to_owned()),
-                },
-                Ok(Err(error)) => error,
-                Err(_) => eventstore::Error::DeadlineExceeded,
-            };
-        self.sessions.end(&session);
-        if classify::is_refusal_in_session(&error) {
-            self.sessions.rest();
-            return InSession::NotWritten(events);
+        let appending = session.append(stream, convert::stream_state(expected), proposed);
+        match timeout_at(deadline, appending).await {
+            Ok(Ok(written)) => {
+                if let Some(appended) = convert::appended_in_session(&written) {
+                    self.appends.succeeded(begun.elapsed());
+                    return InSession::Settled(Ok(appended));
+                }
+                InSession::Open(events)
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "session for appends ended");
+                self.sessions.end(&session);
+                InSession::Open(events)
+            }
+            Err(_) => {
+                self.sessions.end(&session);
+                self.appends.failed(client, &eventstore::Error::DeadlineExceeded);
+                InSession::Settled(Err(AppendError::OutcomeUnknown(DeadlineError.into())))
+            }
         }
-        self.appends.failed(client, &error);
-        InSession::Settled(Err(AppendError::OutcomeUnknown(error.into())))
     }
 
     async fn probe(&self) -> Result<(), ReadError> {
@@ -173,7 +172,7 @@ impl EventLog for EventStoreLog {
         let client = self.appends.client(deadline).await.map_err(unknown)?;
         let events = match self.append_in_session(&client, stream, expected, events, deadline).await {
             InSession::Settled(settled) => return settled,
-            InSession::NotWritten(events) => events,
+            InSession::Open(events) => events,
         };
         let options = AppendToStreamOptions::default()
             .stream_state(convert::stream_state(expected))
@@ -230,8 +229,8 @@ impl EventLog for EventStoreLog {
 /// What became of an append over a session.
 enum InSession {
     Settled(Result<Appended, AppendError>),
-    /// There was no session, or the server refused: nothing was written.
-    NotWritten(Vec<NewEvent>),
+    /// There was no session, or it ended: a request of its own is to tell.
+    Open(Vec<NewEvent>),
 }
 
 /// What is read.

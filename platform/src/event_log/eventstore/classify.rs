@@ -37,12 +37,6 @@ pub(super) fn append_error(error: Error) -> AppendError {
     }
 }
 
-/// The server's word that it wrote nothing, for one append of a session: a conflict, an append that is too large or
-/// malformed, a stream that is gone.
-pub(super) fn is_refusal_in_session(error: &Error) -> bool {
-    matches!(error, Error::Grpc { code: Code::AlreadyExists | Code::InvalidArgument | Code::NotFound, .. })
-}
-
 /// The client's own task has ended: nothing will ever come of it again.
 pub(super) fn is_dead(error: &Error) -> bool {
     matches!(error, Error::ConnectionClosed | Error::GrpcConnectionError(_))

@@ -2,7 +2,7 @@
 //!
 //! A request for each append costs client and server three times what its events do. Over a session each is one message,
 //! and messages that wait together go out in one write. The price is the client's: its session ends at the first append
-//! that fails, and takes all that are on their way with it, so that their outcome must be looked up. Where appends meet
+//! that fails, and takes all that are on their way with it: these are sent again by themselves, with the same ids. Where appends meet
 //! conflicts, a request for each is therefore the better way, and sessions rest for a while.
 
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use super::link::Connected;
 use crate::event_log::{Expected, NewEvent};
 
-/// How long no session is begun after one was ended by an append that failed, or could not be had. Conflicts come in
-/// series, as long as two nodes are sent the same show's commands.
+/// How long no session is begun after one ended, or could not be had. Conflicts come in series, as long as two nodes
+/// are sent the same show's commands.
 const REST: Duration = Duration::from_secs(2);
 
 /// An append of more bytes than this goes by itself: the small ones of other streams would wait behind it.
@@ -38,7 +38,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Appends; ends with [`eventstore::Error::DeadlineExceeded`] or an error of the connection where nobody knows.
+    /// Appends. After any error nobody knows what became of it.
     pub(super) async fn append(
         &self,
         stream: &str,
@@ -87,16 +87,16 @@ impl Sessions {
         self.current.load_full().filter(|session| Arc::ptr_eq(&session.connected, connected))
     }
 
-    /// This session has ended: the next append begins another.
+    /// This session has ended; for a while there is no other.
     pub(super) fn end(&self, ended: &Arc<Session>) {
         let current = self.current.load();
         if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, ended)) {
             self.current.compare_and_swap(&current, None);
+            self.rest();
         }
     }
 
-    /// No session for a while.
-    pub(super) fn rest(&self) {
+    fn rest(&self) {
         *self.rests_until.lock() = Some(Instant::now() + REST);
     }
 }
