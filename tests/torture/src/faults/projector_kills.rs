@@ -14,6 +14,7 @@ use rand::rngs::StdRng;
 
 use super::read_models::{Events, ReadModels, history, reached};
 use crate::harness::{Counts, FaultTest, Round};
+use crate::projector_process::ProjectorProcess;
 
 /// The build that commits its checkpoint before the rows, in a transaction of its own, and dies at a statement.
 const APART: &str = "checkpoint-committed-apart";
@@ -114,7 +115,7 @@ async fn kill_processes(
         kills += 1;
     }
     models.all_reached().await?;
-    running.into_iter().try_for_each(|projector| projector.stop())?;
+    running.into_iter().try_for_each(ProjectorProcess::stop)?;
     Ok(kills)
 }
 
