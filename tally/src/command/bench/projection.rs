@@ -241,8 +241,10 @@ impl Stores {
     /// Rebuilds views at once, and tells the seconds.
     async fn rebuild(&self, views: &[&'static str]) -> anyhow::Result<f64> {
         let begun = Instant::now();
+        // one for all of them, as within a process: they read the log together as far as they can
+        let deps = self.deps();
         let rebuilds = views.iter().map(|view| {
-            let (deps, view) = (self.deps(), *view);
+            let (deps, view) = (deps.clone(), *view);
             tokio::spawn(async move {
                 projections::rebuild(&deps, view, &CancellationToken::new(), &|_| {}).await
             })
