@@ -27,8 +27,8 @@ const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Batches that wait for the database: one is enough to keep it busy.
 const BATCHES_AHEAD: usize = 1;
 
-/// Between two batches that are not full, at least: half of what a row may be late (20 ms). A transaction costs much more
-/// than a row in it, so that a busy log is followed at a tenth of the cost.
+/// Between two batches that are not full, at least: half of what a row may be late (20 ms). A transaction costs more than
+/// a few rows in it, and a busy log would otherwise be followed by as many as the database manages.
 const GATHERING: Duration = Duration::from_millis(10);
 
 /// How often a checkpoint moves when nothing but unwanted events are appended.
