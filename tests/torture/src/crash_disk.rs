@@ -13,6 +13,7 @@ mod names;
 mod process;
 #[cfg(target_os = "linux")]
 mod requests;
+mod sparse;
 mod survival;
 
 pub use device::{Device, Faults};

@@ -101,8 +101,9 @@ impl Device {
         let (Ok(file), Ok(byte)) = (file, usize::try_from(byte)) else { return false };
         let mask = 1 << (bit % 8);
         for bytes in [&mut file.now, &mut file.durable] {
-            if let Some(byte) = bytes.get_mut(byte) {
-                *byte ^= mask;
+            let before = bytes.read(byte, 1).first().copied();
+            if let Some(before) = before {
+                bytes.put(byte, &[before ^ mask]);
             }
         }
         byte < file.now.len()

@@ -3,6 +3,7 @@
 //! Two rules of durability, the strictest that POSIX allows: bytes and size of a file are durable once that file
 //! was synced, and a name once its directory was. Nothing becomes durable by itself, and nothing in order.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::time::SystemTime;
 use rustix::io::Errno;
 
 use super::names::{NameChange, commit_names};
+use super::sparse::SparseBytes;
 
 /// Number of a file or directory.
 pub type Ino = u64;
@@ -26,28 +28,19 @@ pub(super) enum Change {
 }
 
 impl Change {
-    pub(super) fn apply(&self, data: &mut Vec<u8>) {
+    pub(super) fn apply(&self, data: &mut SparseBytes) {
         match self {
-            Self::Write { offset, bytes } => put(data, *offset, bytes),
-            Self::Resize(size) => data.resize(*size, 0),
+            Self::Write { offset, bytes } => data.put(*offset, bytes),
+            Self::Resize(size) => data.resize(*size),
         }
     }
-}
-
-/// Writes into a file's bytes; what lies between its end and the write becomes zeros.
-pub(super) fn put(data: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
-    let end = offset + bytes.len();
-    if data.len() < end {
-        data.resize(end, 0);
-    }
-    data[offset..end].copy_from_slice(bytes);
 }
 
 /// Bytes of a file, as programs see them and as the disk has them.
 #[derive(Clone, Debug, Default)]
 pub struct FileData {
-    pub(super) now: Vec<u8>,
-    pub(super) durable: Vec<u8>,
+    pub(super) now: SparseBytes,
+    pub(super) durable: SparseBytes,
     pub(super) unsynced: Vec<Change>,
 }
 
@@ -264,10 +257,9 @@ impl Model {
     ///
     /// # Errors
     /// ENOENT, EISDIR.
-    pub fn read(&self, ino: Ino, offset: u64, length: usize) -> Result<&[u8], Errno> {
+    pub fn read(&self, ino: Ino, offset: u64, length: usize) -> Result<Cow<'_, [u8]>, Errno> {
         let Content::File(file) = &self.inode(ino)?.content else { return Err(Errno::ISDIR) };
-        let start = index(offset)?.min(file.now.len());
-        Ok(&file.now[start..start.saturating_add(length).min(file.now.len())])
+        Ok(file.now.read(index(offset)?, length))
     }
 
     /// Writes all of it.

@@ -258,7 +258,7 @@ impl Filesystem for Requests {
     ) {
         let device = self.device();
         match device.model().and_then(|model| model.read(ino.0, offset, size as usize)) {
-            Ok(bytes) => reply.data(bytes),
+            Ok(bytes) => reply.data(&bytes),
             Err(errno) => reply.error(code(errno)),
         }
     }

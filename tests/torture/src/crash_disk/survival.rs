@@ -3,7 +3,7 @@
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use super::model::{Change, Content, FileData, Ino, Model, put};
+use super::model::{Change, Content, FileData, Ino, Model};
 use super::names::make_durable;
 
 /// What a disk writes at once, in bytes.
@@ -71,7 +71,7 @@ impl FileData {
         }
         // the new size may be there although the last bytes are not
         if self.durable.len() < self.now.len() && chance.random_ratio(1, 4) {
-            self.durable.resize(self.now.len(), 0);
+            self.durable.resize(self.now.len());
         }
         self.now.clone_from(&self.durable);
     }
@@ -82,7 +82,7 @@ impl FileData {
             let into_piece = (offset + at) % fate.piece;
             let end = at.saturating_add(fate.piece - into_piece).min(bytes.len());
             if chance.random_bool(fate.kept) {
-                put(&mut self.durable, offset + at, &bytes[at..end]);
+                self.durable.put(offset + at, &bytes[at..end]);
             }
             at = end;
         }

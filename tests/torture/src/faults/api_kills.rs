@@ -1,8 +1,10 @@
 //! Fault test 5: a command process is killed between its append and its answer.
 //!
 //! One of two command processes reaches the log through the proxy, which swallows the log's answers: the append is made, and
-//! nobody learns of it. Then the process is killed, and the client insists: fifty retries of one key at once, at both.
+//! nobody learns of it. Then the process is killed, and the client insists: fifty retries of one key at once, at both. A crowd gives
+//! tips meanwhile, which the kill meets at any step of their payment, and insists as well.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +18,7 @@ use platform::http::auth::Role;
 use rand::Rng;
 use rand::rngs::StdRng;
 use schemas::events::{ChatEvent, LedgerEvent, ShowEvent};
-use schemas::{Event, streams};
+use schemas::{Event, Revision, streams};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tally_tests::cluster::free_port;
@@ -29,6 +31,12 @@ use crate::harness::{Counts, FaultTest, Round, promise, violation};
 /// The client, or a gateway before us, that draws a new key for each retry.
 const FORGETS_KEYS: &str = "forgets-idempotency-keys";
 const RETRIES: usize = 50;
+/// Retries of each tip of the crowd: one at each process.
+const CROWD_RETRIES: usize = 2;
+/// Tips that are under way when a process is killed, by as many persons, each less than the limit of a person.
+const CROWD: u32 = 40;
+/// What the crowd gets done before the kill takes up to so long.
+const CROWD_MS_MAX: u64 = 60;
 /// Kills of a full round.
 const KILLS: u32 = 10;
 /// What is still under way, or meets a process that starts, is asked again after this.
@@ -77,6 +85,9 @@ struct Stage {
     show: String,
     /// Kills that came after the append.
     interrupted: u64,
+    /// What was read of the show's stream so far.
+    events: Vec<ShowEvent>,
+    read: Revision,
 }
 
 impl Stage {
@@ -86,8 +97,9 @@ impl Stage {
         let proxy = FaultProxy::start(upstream, chance.random(), |_| Faults::default()).await?;
         let log = Arc::new(EventStoreLog::new(cluster.log_url(), "torture")?);
         let listens = [format!("127.0.0.1:{}", free_port()?), format!("127.0.0.1:{}", free_port()?)];
-        let (show, processes) = (String::new(), Vec::new());
-        let mut stage = Self { cluster, proxy, log, processes, listens, show, interrupted: 0 };
+        let (show, processes, events) = (String::new(), Vec::new(), Vec::new());
+        let mut stage =
+            Self { cluster, proxy, log, processes, listens, show, interrupted: 0, events, read: 0 };
         for index in 0..2 {
             let process = stage.process(index).await?;
             stage.processes.push(process);
@@ -120,34 +132,46 @@ impl Stage {
         for number in 0..kills {
             let is_tip = forgets || chance.random();
             tips += u64::from(is_tip);
-            let (path, body) = if is_tip {
-                ("tip", json!({ "amount": "1.25", "message": format!("tip {number}") }))
-            } else {
-                ("chat", json!({ "message": format!("message {number}") }))
-            };
-            let asked = Asked {
-                sub: format!("person-{number}"),
-                path: format!("/streams/{}/{path}", self.show),
-                key: format!("key-{number}-{}", chance.random::<u32>()),
-                body,
-                forgets,
-            };
-            self.join(&asked.sub).await?;
-            self.interrupt(&asked, chance).await?;
-            let answer = self.insist(&asked).await?;
+            let asked = self.ask(&format!("person-{number}"), is_tip, forgets, chance);
+            let crowd: Vec<_> = (0..if forgets { 0 } else { round.share(CROWD) })
+                .map(|one| self.ask(&format!("person-{number}-{one}"), true, false, chance))
+                .collect();
+            tips += crowd.len() as u64;
+            try_join_all([&asked].into_iter().chain(&crowd).map(|asked| self.join(&asked.sub))).await?;
+            self.interrupt(&asked, &crowd, chance).await?;
+            let mut answers = vec![self.insist(&asked, RETRIES).await?];
             self.check_changed(&asked).await?;
-            let id = answer.text_of(if is_tip { "tipId" } else { "messageId" });
-            let times = self.count(&id).await?;
-            promise(times == 1, || format!("{path} {id} stands {times} times in the log"))?;
+            answers.extend(try_join_all(crowd.iter().map(|tip| self.insist(tip, CROWD_RETRIES))).await?);
+            let times = self.times().await?;
+            for answer in answers {
+                let id = answer.body["tipId"].as_str().or(answer.body["messageId"].as_str());
+                let id = id.context("an answer without an id")?;
+                let times = times.get(id).copied().unwrap_or_default();
+                promise(times == 1, || format!("{id} stands {times} times in the log"))?;
+            }
         }
         let charges = self.charges().await?;
         promise(charges == tips, || format!("{charges} charges for {tips} tips"))?;
         Ok(Counts::from([
             ("kills", u64::from(kills)),
             ("of them after an append", self.interrupted),
-            ("retries", u64::from(kills) * RETRIES as u64),
             ("tips", tips),
         ]))
+    }
+
+    fn ask(&self, sub: &str, is_tip: bool, forgets: bool, chance: &mut StdRng) -> Asked {
+        let (path, body) = if is_tip {
+            ("tip", json!({ "amount": "1.25", "message": format!("a tip of {sub}") }))
+        } else {
+            ("chat", json!({ "message": format!("a message of {sub}") }))
+        };
+        Asked {
+            sub: sub.to_owned(),
+            path: format!("/streams/{}/{path}", self.show),
+            key: format!("key-{sub}-{}", chance.random::<u32>()),
+            body,
+            forgets,
+        }
     }
 
     async fn join(&self, sub: &str) -> anyhow::Result<()> {
@@ -159,24 +183,31 @@ impl Stage {
     }
 
     /// Sends a command to the first process, kills it once the first event is written, and starts it again. The append
-    /// of a message gets no answer; a tip goes on for a moment, to die somewhere between its promise and its answer.
-    async fn interrupt(&mut self, asked: &Asked, chance: &mut StdRng) -> anyhow::Result<()> {
-        let before = self.events().await?.len();
+    /// of a message gets no answer; tips go on for a moment, to die somewhere between their promise and their answer.
+    async fn interrupt(&mut self, asked: &Asked, crowd: &[Asked], chance: &mut StdRng) -> anyhow::Result<()> {
+        self.read_on().await?;
+        let before = self.events.len();
         self.proxy.swallow_answers(!asked.is_tip());
-        let (api, first) = (self.api(0, &asked.sub, &[Role::Viewer]), asked.clone());
-        let sent = tokio::spawn(async move { api.post_with_key(&first.path, &first.key, first.body).await });
+        let sent = tokio::spawn(asked.clone().once(self.api(0, &asked.sub, &[Role::Viewer])));
         for _ in 0..APPEND_PAUSES_MAX {
-            if self.events().await?.len() > before {
+            self.read_on().await?;
+            if self.events.len() > before {
                 self.interrupted += 1;
                 break;
             }
             tokio::time::sleep(APPEND_PAUSE).await;
         }
-        if asked.is_tip() {
-            tokio::time::sleep(Duration::from_millis(chance.random_range(0..20))).await;
-        }
+        let crowd: Vec<_> = crowd
+            .iter()
+            .map(|tip| tokio::spawn(tip.clone().once(self.api(0, &tip.sub, &[Role::Viewer]))))
+            .collect();
+        tokio::time::sleep(Duration::from_millis(chance.random_range(0..CROWD_MS_MAX))).await;
         self.processes[0].kill().await?;
         let answer = sent.await?;
+        for tip in crowd {
+            // whatever the answer was, or none: it is asked for again
+            let _ = tip.await?;
+        }
         let is_answered = answer.as_ref().is_ok_and(|answer| answer.status < 500);
         promise(asked.is_tip() || !is_answered, || {
             format!("an append without an answer was told as {answer:?}")
@@ -188,10 +219,10 @@ impl Stage {
     }
 
     /// Asks many times at once, each until there is a final answer; all must be the same.
-    async fn insist(&self, asked: &Asked) -> anyhow::Result<Answer> {
+    async fn insist(&self, asked: &Asked, retries: usize) -> anyhow::Result<Answer> {
         let apis = [0, 1].map(|index| self.api(index, &asked.sub, &[Role::Viewer]));
         // more would only meet the limit of tips for a person
-        let retries = if asked.forgets { 5 } else { RETRIES };
+        let retries = if asked.forgets { 5 } else { retries };
         let answers = (0..retries).map(|number| asked.until_final(&apis[number % 2], number));
         let mut answers = try_join_all(answers).await?;
         let first = answers.pop().context("no answers")?;
@@ -220,35 +251,40 @@ impl Stage {
         Ok(())
     }
 
-    async fn events(&self) -> anyhow::Result<Vec<ShowEvent>> {
+    /// Reads what is new in the show's stream.
+    async fn read_on(&mut self) -> anyhow::Result<()> {
         let stream = streams::show(self.show.parse()?);
-        let (mut events, mut read) = (Vec::new(), 0);
         loop {
-            let page = self.log.read_stream(&stream, read, PAGE).await?;
+            let page = self.log.read_stream(&stream, self.read, PAGE).await?;
             if page.is_empty() {
-                return Ok(events);
+                return Ok(());
             }
-            read += page.len() as u64;
+            self.read += page.len() as u64;
             for stored in &page {
                 if let Event::Show(event) = codec::decode(stored)?.event {
-                    events.push(event);
+                    self.events.push(event);
                 }
             }
         }
     }
 
-    /// How often a message was posted, or a tip captured.
-    async fn count(&self, id: &str) -> anyhow::Result<usize> {
-        let is_it = |event: &&ShowEvent| match event {
-            ShowEvent::Chat(ChatEvent::Posted(message)) => message.message_id.to_string() == id,
-            ShowEvent::Ledger(LedgerEvent::TipCaptured(tip)) => tip.tip_id.to_string() == id,
-            ShowEvent::Ledger(LedgerEvent::TipRequested(_) | LedgerEvent::TipDeclined(_))
-            | ShowEvent::Audience(_)
-            | ShowEvent::Lifecycle(_)
-            | ShowEvent::Settings(_)
-            | ShowEvent::Interaction(_) => false,
-        };
-        Ok(self.events().await?.iter().filter(is_it).count())
+    /// How often each message was posted, and each tip captured.
+    async fn times(&mut self) -> anyhow::Result<HashMap<String, usize>> {
+        self.read_on().await?;
+        let mut times = HashMap::new();
+        for event in &self.events {
+            let id = match event {
+                ShowEvent::Chat(ChatEvent::Posted(message)) => message.message_id.to_string(),
+                ShowEvent::Ledger(LedgerEvent::TipCaptured(tip)) => tip.tip_id.to_string(),
+                ShowEvent::Ledger(LedgerEvent::TipRequested(_) | LedgerEvent::TipDeclined(_))
+                | ShowEvent::Audience(_)
+                | ShowEvent::Lifecycle(_)
+                | ShowEvent::Settings(_)
+                | ShowEvent::Interaction(_) => continue,
+            };
+            *times.entry(id).or_default() += 1;
+        }
+        Ok(times)
     }
 
     async fn charges(&self) -> anyhow::Result<u64> {
@@ -280,6 +316,10 @@ struct Asked {
 impl Asked {
     fn is_tip(&self) -> bool {
         self.path.ends_with("/tip")
+    }
+
+    async fn once(self, api: Api) -> anyhow::Result<Answer> {
+        api.post_with_key(&self.path, &self.key, self.body).await
     }
 
     async fn until_final(&self, api: &Api, number: usize) -> anyhow::Result<Answer> {
