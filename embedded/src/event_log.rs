@@ -14,7 +14,7 @@
 //! delay commits, and recovery would trust a format that is not ours. With a log, one sequential write and one
 //! flush carry all the appends that wait, reading `$all` is reading files in order, and recovery is a question
 //! of bytes that this module answers itself. Why an index on disk at all: opening must not read the whole log,
-//! and stream heads and event ids must not have to fit into memory. The index can be deleted at any time.
+//! and stream heads must not have to fit into memory. The index can be deleted at any time.
 //!
 //! # Invariants
 //!
@@ -46,6 +46,7 @@ mod meters;
 mod node;
 mod proto;
 mod recovery;
+mod repeats;
 mod scan;
 mod segment;
 mod service;
@@ -62,7 +63,7 @@ mod verify;
 pub(crate) mod wire;
 mod writer;
 
-pub use backup::{Copied, backup, restore};
+pub use backup::{Copied, backup, restore, resume_backup};
 pub use config::{NodeConfig, StoreConfig};
 pub use disk::{Disk, DiskFile, SystemDisk};
 pub use error::{AppendError, StoreError};

@@ -2,12 +2,12 @@
 //!
 //! The copy is a prefix of the log up to a committed position. Every frame is checked before it is copied, so a
 //! copy of damage is never made, and every piece of the copy carries its position and a checksum. The last piece
-//! says that it is the last: a copy that was cut off is told from a whole one. Layout: the line below, log id
+//! says that it is the last: a copy that was cut off is told from a whole one, and can be gone on with. Layout: the line below, log id
 //! (16 bytes), end (8); then pieces of position (8), length (4), checksum (4) and bytes, where the length's
 //! highest bit says that a segment starts with the piece; at last a piece without bytes at the end's position.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -45,18 +45,65 @@ pub fn backup(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Copied, StoreError> {
     let snapshot = Snapshot::of(directory)?;
-    let Snapshot { log_id, end, .. } = snapshot;
     let mut out = Out { to, seed: snapshot.seed() };
-    out.write(FIRST_LINE)?;
-    out.write(log_id.as_bytes())?;
-    out.write(&end.to_le_bytes())?;
-    for part in &snapshot.parts {
-        check_log(&snapshot, part)?;
-        out.copy(part, |done| progress(Progress { done, total: end }))?;
+    out.write(&header(&snapshot))?;
+    out.parts(&snapshot, 0, progress)
+}
+
+/// Goes on with a copy that was cut off, also one of which nothing is there yet. Whole segments that are in the
+/// file as they were written are not read from the log again; what follows them is replaced, up to the log's end
+/// as it is now. What is in the file of anything else, another log's copy for example, is replaced too.
+pub fn resume_backup(
+    directory: &Path,
+    file: &mut File,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Copied, StoreError> {
+    let snapshot = Snapshot::of(directory)?;
+    let failed = |source| StoreError::Backup { source };
+    file.rewind().map_err(failed)?;
+    let kept = whole_segments(file, &snapshot)?;
+    file.set_len(kept.file_bytes).map_err(failed)?;
+    file.write_all_at(&header(&snapshot), 0).map_err(failed)?;
+    file.seek(SeekFrom::Start(kept.file_bytes)).map_err(failed)?;
+    let mut to = BufWriter::with_capacity(PIECE_BYTES_MAX, file);
+    Out { to: &mut to, seed: snapshot.seed() }.parts(&snapshot, kept.position, progress)
+}
+
+fn header(snapshot: &Snapshot) -> Vec<u8> {
+    [FIRST_LINE, snapshot.log_id.as_bytes(), &snapshot.end.to_le_bytes()].concat()
+}
+
+/// The beginning of a copy that need not be made again.
+struct Kept {
+    /// How far it copies the log: where a segment starts.
+    position: u64,
+    file_bytes: u64,
+}
+
+fn whole_segments(file: &mut File, snapshot: &Snapshot) -> Result<Kept, StoreError> {
+    let mut kept = Kept { position: 0, file_bytes: HEADER_BYTES as u64 };
+    let mut source = In { from: &mut BufReader::with_capacity(PIECE_BYTES_MAX, file) };
+    match source.header() {
+        Ok(copied) if copied.log_id == snapshot.log_id => {}
+        Ok(_) | Err(StoreError::NotABackup { .. }) => return Ok(kept),
+        Err(error) => return Err(error),
     }
-    out.piece(end, 0, &[])?;
-    out.to.flush().map_err(|source| StoreError::Backup { source })?;
-    Ok(Copied { log_id, end })
+    let Kept { mut position, mut file_bytes } = kept;
+    loop {
+        let (at, bytes) = match source.piece(snapshot.seed()) {
+            Ok((at, _, bytes)) => (at, bytes),
+            Err(StoreError::NotABackup { .. }) => return Ok(kept),
+            Err(error) => return Err(error),
+        };
+        if at != position || bytes.is_empty() {
+            return Ok(kept);
+        }
+        position += bytes.len() as u64;
+        file_bytes += (PIECE_HEADER_BYTES + bytes.len()) as u64;
+        if snapshot.parts.iter().any(|part| part.is_sealed && part.range.end == position) {
+            kept = Kept { position, file_bytes };
+        }
+    }
 }
 
 struct Out<'a> {
@@ -78,6 +125,23 @@ impl Out<'_> {
         header[12..].copy_from_slice(&crc.to_le_bytes());
         self.write(&header)?;
         self.write(bytes)
+    }
+
+    /// Copies everything from the segment on that starts at `from`, and says that this is all.
+    fn parts(
+        &mut self,
+        snapshot: &Snapshot,
+        from: u64,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Copied, StoreError> {
+        let Snapshot { log_id, end, .. } = *snapshot;
+        for part in snapshot.parts.iter().filter(|part| part.range.start >= from) {
+            check_log(snapshot, part)?;
+            self.copy(part, |done| progress(Progress { done, total: end }))?;
+        }
+        self.piece(end, 0, &[])?;
+        self.to.flush().map_err(|source| StoreError::Backup { source })?;
+        Ok(Copied { log_id, end })
     }
 
     fn copy(&mut self, part: &Part, mut done: impl FnMut(u64)) -> Result<(), StoreError> {

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::error::{AppendError, StoreError};
 use super::head::{Head, described_stream};
-use super::locate::record_at;
+use super::locate::{StreamCursor, record_at, step_forwards};
 use super::log::Log;
 use super::stage::Stage;
 use super::types::{Expected, NewEvent, Written};
@@ -23,8 +23,8 @@ pub(crate) enum Decision {
 /// Decides an append.
 ///
 /// A repeat is recognised as the real server does it: below the head by comparing the ids at the revisions
-/// that the append would have taken; without a revision by the ids alone. If only a part matches, the caller
-/// is told that its view of the stream is wrong.
+/// that the append would have taken; without a revision by the ids alone, among those that were written
+/// lately. If only a part matches, the caller is told that its view of the stream is wrong.
 pub(crate) fn decide_append(
     stage: &mut Stage<'_>,
     log: &Log,
@@ -44,12 +44,14 @@ pub(crate) fn decide_append(
     match expected {
         Expected::Exists if head.is_soft_deleted() => Ok(wrong),
         Expected::Exists if head.last.is_none() && !has_metadata(stage, stream)? => Ok(wrong),
-        Expected::Any | Expected::Exists => repeat_by_id(stage, log, &head, events, write, wrong),
+        Expected::Any | Expected::Exists => {
+            repeat_by_id(stage, log, (stream, &head), events, write, wrong)
+        },
         Expected::NoStream if head.last.is_none() || head.is_soft_deleted() => Ok(write),
         Expected::Exact(revision) if head.last == Some(revision) => Ok(write),
-        Expected::NoStream => repeat_at(stage, log, &head, 0, events, wrong),
+        Expected::NoStream => Ok(repeat_at(stage, log, (stream, &head), 0, events)?.unwrap_or(wrong)),
         Expected::Exact(revision) if head.last.is_some_and(|last| revision < last) => {
-            repeat_at(stage, log, &head, revision + 1, events, wrong)
+            Ok(repeat_at(stage, log, (stream, &head), revision + 1, events)?.unwrap_or(wrong))
         }
         Expected::Exact(_) => Ok(wrong),
     }
@@ -133,7 +135,7 @@ fn empty_append(
 fn repeat_by_id(
     stage: &Stage<'_>,
     log: &Log,
-    head: &Head,
+    (stream, head): (&str, &Head),
     events: &[NewEvent],
     write: Decision,
     wrong: Decision,
@@ -141,9 +143,10 @@ fn repeat_by_id(
     let Some(key) = head.key else {
         return Ok(write);
     };
+    let name = stage.name(stream);
     let mut last = None;
     for (at, event) in events.iter().enumerate() {
-        match stage.revision_of(key, event.id)? {
+        match stage.revision_of(name, event.id) {
             Some(revision) => last = last.max(Some(revision)),
             None if at == 0 => return Ok(write),
             None => return Ok(wrong),
@@ -156,34 +159,39 @@ fn repeat_by_id(
     }
 }
 
+/// The events at these revisions, if they are the same ones: first those in the log, then those of the frame.
 fn repeat_at(
     stage: &Stage<'_>,
     log: &Log,
-    head: &Head,
+    (stream, head): (&str, &Head),
     first: u64,
     events: &[NewEvent],
-    wrong: Decision,
-) -> Result<Decision, StoreError> {
-    let (Some(key), Some(last)) = (head.key, head.last) else {
-        return Ok(wrong);
+) -> Result<Option<Decision>, StoreError> {
+    let Some(key) = head.key else {
+        return Ok(None);
     };
-    let mut revision = first;
-    for event in events {
-        if revision > last || !is_event_at(stage, log, key, revision, event.id)? {
-            return Ok(wrong);
+    let mut stored = stage.index.head(stream)?.unwrap_or_default();
+    // what follows the last revision in question need not be read
+    let end = first + events.len() as u64;
+    stored.last = stored.last.map(|last| last.min(end - 1));
+    let mut rest = events.iter();
+    let mut cursor = StreamCursor::at(first);
+    while stored.last.is_some_and(|last| cursor.revision <= last) {
+        for record in step_forwards(stage.index, log, stream, &stored, &mut cursor)? {
+            if rest.next().is_none_or(|event| event.id != record.id()) {
+                return Ok(None);
+            }
         }
-        revision += 1;
     }
-    written_at(stage, log, key, revision - 1)
-}
-
-fn is_event_at(stage: &Stage<'_>, log: &Log, key: u64, revision: u64, id: Uuid) -> Result<bool, StoreError> {
-    match stage.revision_of(key, id)? {
-        None => Ok(false),
-        Some(found) if found == revision => Ok(true),
-        // the id was used again later: the record itself decides
-        Some(_) => Ok(staged_or_stored(stage, log, key, revision)?.is_some_and(|(stored, _)| stored == id)),
+    let name = stage.name(stream);
+    for (revision, event) in (cursor.revision..).zip(rest) {
+        // the id may have been used again later: then the event itself decides
+        let is_newest = stage.revision_of(name, event.id) == Some(revision);
+        if !is_newest && stage.staged.event_at(key, revision).is_none_or(|(id, _)| id != event.id) {
+            return Ok(None);
+        }
     }
+    written_at(stage, log, key, end - 1).map(Some)
 }
 
 fn written_at(stage: &Stage<'_>, log: &Log, key: u64, revision: u64) -> Result<Decision, StoreError> {

@@ -1,4 +1,4 @@
-//! The index: where each stream's events are, and which event ids a stream has.
+//! The index: where each stream's events are.
 //!
 //! It holds nothing that the log does not say. The newest entries are exact in memory (`recent`), in layers; a
 //! full layer is sorted and handed to a thread of its own, which adds it to tables on the disk (`stored`) in
@@ -90,14 +90,6 @@ impl Index {
         match self.shared.recent.read().find(|layer| layer.head(stream)) {
             Some(head) => Ok(Some(head)),
             None => guarded(|| self.shared.stored.head(stream)),
-        }
-    }
-
-    /// The revision of the newest event with this id in a stream.
-    pub(crate) fn revision_of(&self, key: u64, id: Uuid) -> Result<Option<u64>, StoreError> {
-        match self.shared.recent.read().find(|layer| layer.revision_of(key, id)) {
-            Some(revision) => Ok(Some(revision)),
-            None => guarded(|| self.shared.stored.revision_of(key, id)),
         }
     }
 

@@ -18,9 +18,10 @@ use super::appender::Appender;
 use super::directory::CleanMark;
 use super::disk::DiskFile;
 use super::error::StoreError;
-use super::frame::Record;
+use super::frame::{Record, TOMBSTONE_REVISION};
 use super::index::Index;
 use super::log::Log;
+use super::repeats::{RECALLED_LOG_BYTES, Repeats};
 use super::scan::{Scan, Tail, scan_segment};
 use super::segment::{
     Footer, SEGMENT_HEADER_BYTES, SEGMENT_SUFFIX, Segment, check_segment_header, encode_segment_header,
@@ -156,9 +157,31 @@ fn check_tail(path: &Path, base: u64, scan: &Scan, evidence: &Evidence) -> Resul
     Ok(())
 }
 
-/// Brings the index up to the end of the log.
-pub(crate) fn replay(log: &Log, index: &Index, from: u64, end: u64) -> Result<(), StoreError> {
-    let mut stage = Stage::new(index);
+/// Remembers the newest events before `end`, so that repeats of them are recognised.
+pub(crate) fn recall(log: &Log, end: u64) -> Result<Repeats, StoreError> {
+    let mut repeats = Repeats::default();
+    let mut position = log.align(log.committed().saturating_sub(RECALLED_LOG_BYTES))?;
+    while position < end {
+        let chunk = log.read_forwards(position, REPLAY_READ_BYTES)?;
+        let events = chunk.records.iter().filter(|record| record.revision() != TOMBSTONE_REVISION);
+        let events: Vec<_> = events
+            .map(|record| Ok(((repeats.name(entry_of(record)?.stream), record.id()), record.revision())))
+            .collect::<Result<_, StoreError>>()?;
+        repeats.take_in(events.into_iter());
+        position = chunk.next.max(position + 1);
+    }
+    Ok(repeats)
+}
+
+/// Brings the index up to the end of the log; the newest events are remembered then.
+pub(crate) fn replay(
+    log: &Log,
+    index: &Index,
+    repeats: Repeats,
+    from: u64,
+    end: u64,
+) -> Result<Repeats, StoreError> {
+    let mut stage = Stage::new(index, repeats);
     let mut position = from;
     let mut logged = from;
     let mut events: u64 = 0;
@@ -180,7 +203,7 @@ pub(crate) fn replay(log: &Log, index: &Index, from: u64, end: u64) -> Result<()
         let millis = started.elapsed().as_millis();
         info!(events, from, end, "indexed {events} events that the index did not have, in {millis} ms");
     }
-    Ok(())
+    Ok(stage.into_repeats())
 }
 
 fn entry_of(record: &Record) -> Result<Entry<'_>, StoreError> {

@@ -12,6 +12,7 @@ use super::error::StoreError;
 use super::frame::TOMBSTONE_REVISION;
 use super::head::{Head, METADATA_TYPE, described_stream};
 use super::index::Index;
+use super::repeats::{Name, Repeats, Revisions};
 
 /// Heads that the writer keeps at hand; beyond, it starts afresh from the index.
 const CACHED_HEADS_MAX: usize = 65_536;
@@ -29,7 +30,7 @@ pub(crate) struct Run {
 pub(crate) struct Staged {
     pub(crate) heads: HashMap<Arc<str>, Head>,
     pub(crate) runs: Vec<Run>,
-    pub(crate) ids: HashMap<(u64, Uuid), u64>,
+    ids: Revisions,
     /// The newest metadata of streams whose metadata this frame changes.
     pub(crate) metadata: HashMap<String, Vec<u8>>,
     /// The frame's events in order.
@@ -72,12 +73,18 @@ pub(crate) struct Entry<'a> {
 pub(crate) struct Stage<'a> {
     pub(crate) index: &'a Index,
     pub(crate) staged: Staged,
+    repeats: Repeats,
     cache: HashMap<Arc<str>, Head>,
 }
 
 impl<'a> Stage<'a> {
-    pub(crate) fn new(index: &'a Index) -> Self {
-        Self { index, staged: Staged::default(), cache: HashMap::new() }
+    pub(crate) fn new(index: &'a Index, repeats: Repeats) -> Self {
+        Self { index, staged: Staged::default(), repeats, cache: HashMap::new() }
+    }
+
+    /// The newest events, for the next stage.
+    pub(crate) fn into_repeats(self) -> Repeats {
+        self.repeats
     }
 
     pub(crate) fn head(&mut self, stream: &str) -> Result<Head, StoreError> {
@@ -92,11 +99,13 @@ impl<'a> Stage<'a> {
         Ok(head)
     }
 
-    pub(crate) fn revision_of(&self, key: u64, id: Uuid) -> Result<Option<u64>, StoreError> {
-        match self.staged.ids.get(&(key, id)) {
-            Some(revision) => Ok(Some(*revision)),
-            None => self.index.revision_of(key, id),
-        }
+    pub(crate) fn name(&self, stream: &str) -> Name {
+        self.repeats.name(stream)
+    }
+
+    /// The revision of the newest event with this id in a stream, if it was written lately.
+    pub(crate) fn revision_of(&self, name: Name, id: Uuid) -> Option<u64> {
+        self.staged.ids.get(&(name, id)).copied().or_else(|| self.repeats.revision_of(name, id))
     }
 
     /// Takes in the next record of the frame.
@@ -114,7 +123,7 @@ impl<'a> Stage<'a> {
                 self.staged.runs.push(Run { key, first: revision, position });
             }
             self.staged.last = Some((key, revision));
-            self.staged.ids.insert((key, id), revision);
+            self.staged.ids.insert((self.repeats.name(entry.stream), id), revision);
             self.staged.events.push(StagedEvent { key, revision, id, position });
         }
         self.put(entry.stream, head);
@@ -129,9 +138,10 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Gives up the frame's changes and keeps the newest heads at hand.
+    /// Gives up the frame's changes, which are durable, and keeps the newest heads and events at hand.
     pub(crate) fn take(&mut self) -> Staged {
-        let staged = std::mem::take(&mut self.staged);
+        let mut staged = std::mem::take(&mut self.staged);
+        self.repeats.take_in(std::mem::take(&mut staged.ids).into_iter());
         for (stream, head) in &staged.heads {
             if let Some(cached) = self.cache.get_mut(stream) {
                 *cached = *head;

@@ -24,7 +24,8 @@ use super::index::Index;
 use super::locate::{StreamCursor, head_for_reading, step_backwards, step_forwards};
 use super::log::{Chunk, Log};
 use super::meters::{Meters, figure};
-use super::recovery::{Evidence, list_segments, open_sealed, open_tail, replay};
+use super::recovery::{Evidence, list_segments, open_sealed, open_tail, recall, replay};
+use super::repeats::Repeats;
 use super::segment::SEGMENT_HEADER_BYTES;
 use super::space::Space;
 use super::spare::Spare;
@@ -115,7 +116,7 @@ impl Store {
         CleanMark::remove(&directory)?;
         log.commit(appender.end);
         durable.write(appender.end);
-        let index = catch_up(&log, index, config.index_layer_log_bytes, appender.end)?;
+        let (index, repeats) = catch_up(&log, index, config.index_layer_log_bytes, appender.end)?;
         info!(directory = %directory.display(), end = appender.end, "opened the log, which ends at {}", appender.end);
         let meters = Meters::new();
         meters.read_only.set(0.0);
@@ -135,7 +136,7 @@ impl Store {
         let for_writer = Arc::clone(&shared);
         let writer = thread::Builder::new()
             .name("event-log-writer".to_owned())
-            .spawn(move || writer::run(&for_writer, Ends { appender, durable, space }, requests))
+            .spawn(move || writer::run(&for_writer, Ends { appender, durable, space }, repeats, requests))
             .map_err(StoreError::io("start the writer of", &directory))?;
         Ok(Self {
             shared,
@@ -340,11 +341,16 @@ fn open_index(log: &Log, layer_log_bytes: u64) -> Result<Index, StoreError> {
     }
 }
 
-/// Reads from the log what the index lacks; an index that fails at that is rebuilt once.
-fn catch_up(log: &Log, index: Index, layer_log_bytes: u64, end: u64) -> Result<Index, StoreError> {
+/// Reads from the log what the index lacks, and the newest events; an index that fails at that is rebuilt once.
+fn catch_up(
+    log: &Log,
+    index: Index,
+    layer_log_bytes: u64,
+    end: u64,
+) -> Result<(Index, Repeats), StoreError> {
     if let Some(from) = index.watermark() {
-        match replay(log, &index, from, end) {
-            Ok(()) => return Ok(index),
+        match replay(log, &index, recall(log, from.min(end))?, from, end) {
+            Ok(repeats) => return Ok((index, repeats)),
             Err(error @ (StoreError::Corrupt { .. } | StoreError::IndexWrite { .. })) => return Err(error),
             Err(error) => warn!(%error, "the index fails and is rebuilt from the log: {error}"),
         }
@@ -356,8 +362,8 @@ fn catch_up(log: &Log, index: Index, layer_log_bytes: u64, end: u64) -> Result<I
         renewed(log, layer_log_bytes)?
     };
     index.claim(SEGMENT_HEADER_BYTES)?;
-    replay(log, &index, SEGMENT_HEADER_BYTES, end)?;
-    Ok(index)
+    let repeats = replay(log, &index, Repeats::default(), SEGMENT_HEADER_BYTES, end)?;
+    Ok((index, repeats))
 }
 
 fn renewed(log: &Log, layer_log_bytes: u64) -> Result<Index, StoreError> {

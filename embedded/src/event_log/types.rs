@@ -21,7 +21,8 @@ pub enum Expected {
 /// An event to be appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
-    /// Identifies the event within its stream: a repeat with the same id is recognised.
+    /// Identifies the event within its stream. A repeat with the same id is recognised: always if it names the
+    /// revision, otherwise for a while, as on the real server (see `repeats`).
     pub id: Uuid,
     /// The event's type.
     pub event_type: String,

@@ -21,6 +21,7 @@ use super::frame::{FrameBuilder, TOMBSTONE_REVISION};
 use super::head::{DELETED_BEFORE, METADATA_TYPE, TOMBSTONE_TYPE, described_stream};
 use super::locate::record_at;
 use super::meters::figure;
+use super::repeats::Repeats;
 use super::space::Space;
 use super::stage::{Entry, Stage};
 use super::store::Shared;
@@ -56,9 +57,10 @@ pub(crate) struct Ends {
 pub(crate) fn run(
     shared: &Arc<Shared>,
     mut ends: Ends,
+    repeats: Repeats,
     mut queue: mpsc::Receiver<Request>,
 ) -> Option<Appender> {
-    let mut stage = Stage::new(&shared.index);
+    let mut stage = Stage::new(&shared.index, repeats);
     let mut failed: Option<String> = None;
     let mut batch = Vec::new();
     while let Some(first) = queue.blocking_recv() {

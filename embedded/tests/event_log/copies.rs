@@ -1,10 +1,11 @@
 //! Back-ups, restores, and checks of everything.
 
-use std::fs;
+use std::fs::{self, File};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use embedded::event_log::{
-    Command, Expected, NewEvent, Store, StoreConfig, StoreError, backup, inspect, restore,
+    Command, Expected, NewEvent, Store, StoreConfig, StoreError, backup, inspect, restore, resume_backup,
 };
 use uuid::Uuid;
 
@@ -117,6 +118,66 @@ fn a_copy_that_is_cut_or_changed_anywhere_is_refused_and_does_not_open() {
             let opened = Store::open(config(&directory.path().join("log")));
             // before the first segment was begun there is nothing, and nothing is an empty log
             assert!(opened.is_err() || ids(&opened.unwrap()).is_empty(), "byte {at}");
+        }
+    }
+}
+
+fn draft_in(directory: &Path) -> File {
+    let path = directory.join("draft");
+    File::options().read(true).write(true).create(true).truncate(false).open(path).unwrap()
+}
+
+#[test]
+fn an_interrupted_copy_goes_on_after_its_last_whole_segment() {
+    let (source, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = filled(source.path());
+    let paths = segments(source.path());
+    assert!(paths.len() >= 4);
+    let base = |at: usize| paths[at].file_stem().unwrap().to_str().unwrap().parse::<u64>().unwrap();
+    let interrupted = catch_unwind(AssertUnwindSafe(|| {
+        let mut stop = |progress: embedded::event_log::Progress| {
+            assert!(progress.done <= base(3), "interrupted on purpose");
+        };
+        resume_backup(source.path(), &mut draft_in(target.path()), &mut stop)
+    }));
+    assert!(interrupted.is_err());
+    append(&store, "stream-1", 5);
+    let expected = ids(&store);
+    drop(store);
+    // what is there already is not read again: damage would stop the copy
+    let mut bytes = fs::read(&paths[0]).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&paths[0], bytes).unwrap();
+    assert!(backup(source.path(), &mut std::io::sink(), &mut |_| {}).is_err());
+    let mut first = None;
+    let copied = resume_backup(source.path(), &mut draft_in(target.path()), &mut |progress| {
+        first.get_or_insert(progress.done);
+    });
+    copied.unwrap();
+    assert!(first.unwrap() > base(2));
+    let (directory, result) = restored(&fs::read(target.path().join("draft")).unwrap());
+    result.unwrap();
+    assert_eq!(ids(&Store::open(config(&directory.path().join("log"))).unwrap()), expected);
+}
+
+#[test]
+fn a_copy_that_is_cut_or_changed_anywhere_is_gone_on_with() {
+    let (source, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = filled(source.path());
+    let bytes = copy_of(source.path());
+    drop(filled(other.path()));
+    let of_another_log = copy_of(other.path());
+    append(&store, "stream-1", 5);
+    drop(store);
+    let whole = copy_of(source.path());
+    for at in (0..bytes.len()).step_by(97) {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1 << (at % 8);
+        for found in [&bytes[..at], &changed, &of_another_log[..at.min(of_another_log.len())]] {
+            let target = tempfile::tempdir().unwrap();
+            fs::write(target.path().join("draft"), found).unwrap();
+            resume_backup(source.path(), &mut draft_in(target.path()), &mut |_| {}).unwrap();
+            assert!(fs::read(target.path().join("draft")).unwrap() == whole, "byte {at}");
         }
     }
 }

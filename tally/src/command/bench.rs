@@ -29,6 +29,7 @@ mod stateless;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use platform::config::Config;
+use platform::shutdown::Shutdown;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -136,7 +137,13 @@ impl Bench {
             dir: dir.path(),
             people: People::new(),
         };
-        let figures = self.measure(&run).await?;
+        let shutdown = Shutdown::new();
+        shutdown.watch_signals().context("cannot listen for signals")?;
+        // what was begun is dropped before the directory: servers are killed, stores closed
+        let figures = tokio::select! {
+            figures = self.measure(&run) => figures?,
+            () = shutdown.begun() => bail!("told to stop: nothing was measured"),
+        };
         println!();
         figure::print_head();
         figures.iter().for_each(Figure::print);

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use embedded::event_log::{Progress, Report, StoreError, backup, inspect, restore};
+use embedded::event_log::{Progress, Report, StoreError, backup, inspect, restore, resume_backup};
 use indicatif::{ProgressBar, ProgressStyle};
 use platform::config::Config;
 use std::fs::{self, File};
@@ -32,7 +32,8 @@ enum Action {
         #[command(flatten)]
         place: Place,
     },
-    /// Copy the log, also while the node runs: everything up to the last flushed event when the copy begins.
+    /// Copy the log, also while the node runs: everything up to the last flushed event when the copy begins. One
+    /// that was cut off is gone on with when it is asked for again.
     Backup {
         /// The file to write, which must not exist, or - for standard output.
         file: PathBuf,
@@ -98,12 +99,11 @@ fn verify(directory: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes beside the file and renames at the end: a copy that was cut off never has the file's name.
+/// Writes beside the file and renames at the end: a copy that was cut off never has the file's name, and is gone on with.
 fn back_up(directory: &Path, file: &Path) -> anyhow::Result<()> {
-    let copy = |to: &mut dyn Write| with_bar("copying", |progress| backup(directory, to, progress));
     if file == Path::new(STANDARD) {
         let mut to = BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock());
-        let copied = copy(&mut to)?;
+        let copied = with_bar("copying", |progress| backup(directory, &mut to, progress))?;
         eprintln!("copied the log up to position {}", copied.end);
         return Ok(());
     }
@@ -113,10 +113,16 @@ fn back_up(directory: &Path, file: &Path) -> anyhow::Result<()> {
     let mut draft = file.as_os_str().to_owned();
     draft.push(".part");
     let draft = PathBuf::from(draft);
-    let opened = File::create(&draft).with_context(|| format!("cannot write {}", draft.display()))?;
-    let mut to = BufWriter::with_capacity(BUFFER_BYTES, opened);
-    let copied = copy(&mut to)?;
-    to.get_ref().sync_all().with_context(|| format!("cannot flush {}", draft.display()))?;
+    let mut to = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&draft)
+        .with_context(|| format!("cannot write {}", draft.display()))?;
+    to.try_lock().with_context(|| format!("another back-up writes {}", draft.display()))?;
+    let copied = with_bar("copying", |progress| resume_backup(directory, &mut to, progress))?;
+    to.sync_all().with_context(|| format!("cannot flush {}", draft.display()))?;
     fs::rename(&draft, file).with_context(|| format!("cannot rename {}", draft.display()))?;
     let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(parent)?.sync_all().with_context(|| format!("cannot flush {}", parent.display()))?;

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use ahash::{HashMap, HashMapExt};
-use uuid::Uuid;
 
 use super::super::head::Head;
 use super::super::stage::Staged;
@@ -14,14 +13,12 @@ const LAYER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Memory of an entry in the maps below, with their spare room, besides a stream's name.
 const HEAD_ENTRY_BYTES: usize = 160;
 const RUN_ENTRY_BYTES: usize = 40;
-const ID_ENTRY_BYTES: usize = 56;
 
 /// What some consecutive frames changed.
 #[derive(Debug)]
 pub(super) struct Layer {
     pub(super) heads: HashMap<Arc<str>, Head>,
     pub(super) runs: BTreeMap<(u64, u64), u64>,
-    pub(super) ids: HashMap<(u64, Uuid), u64>,
     /// Where the first of the frames starts in the log.
     start: u64,
     /// Position after the last of the frames.
@@ -34,7 +31,6 @@ impl Layer {
         Self {
             heads: HashMap::new(),
             runs: BTreeMap::new(),
-            ids: HashMap::new(),
             start,
             end: start,
             bytes: 0,
@@ -45,17 +41,13 @@ impl Layer {
         self.heads.get(stream).copied()
     }
 
-    pub(super) fn revision_of(&self, key: u64, id: Uuid) -> Option<u64> {
-        self.ids.get(&(key, id)).copied()
-    }
-
     pub(super) fn run_at(&self, key: u64, revision: u64) -> Option<(u64, u64)> {
         let ((_, first), position) = self.runs.range((key, 0)..=(key, revision)).next_back()?;
         Some((*first, *position))
     }
 
     fn take_in(&mut self, staged: Staged, end: u64) {
-        self.bytes += staged.runs.len() * RUN_ENTRY_BYTES + staged.ids.len() * ID_ENTRY_BYTES;
+        self.bytes += staged.runs.len() * RUN_ENTRY_BYTES;
         for (stream, head) in staged.heads {
             let bytes = stream.len() + HEAD_ENTRY_BYTES;
             if self.heads.insert(stream, head).is_none() {
@@ -63,7 +55,6 @@ impl Layer {
             }
         }
         self.runs.extend(staged.runs.into_iter().map(|run| ((run.key, run.first), run.position)));
-        self.ids.extend(staged.ids);
         self.end = end;
     }
 }

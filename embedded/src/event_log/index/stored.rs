@@ -3,9 +3,8 @@
 //! A layer is added as a table of its own, past the store's journal and memory: it is there whole, flushed, or
 //! not at all, and nothing has to be replayed when the store is opened. All kinds of entries share one key
 //! space, so that one step adds all that a layer knows and the position that it reaches. Keys, by first byte:
-//! `0` → version, log id, watermark; `h` stream name → [`Head`]; `i` (stream key, event id) → revision; `r`
-//! (stream key, first revision) → position of that revision's record, one entry for all the events of one
-//! append, which lie side by side in the log.
+//! `0` → version, log id, watermark; `h` stream name → [`Head`]; `r` (stream key, first revision) → position of
+//! that revision's record, one entry for all the events of one append, which lie side by side in the log.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -41,11 +40,10 @@ const MERGE_WAIT_MAX: Duration = Duration::from_secs(120);
 /// The one key space. An index of an earlier version has others, and is made again.
 const KEYSPACE: &str = "entries";
 /// Changes when keys or values change: an index of another version is made again.
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 const STATE_KEY: &[u8] = b"0";
 const STATE_BYTES: usize = 32;
 const HEAD: u8 = b'h';
-const ID: u8 = b'i';
 const RUN: u8 = b'r';
 /// No watermark: the tables are empty, or not of this log.
 const NONE: u64 = u64::MAX;
@@ -107,11 +105,6 @@ impl Stored {
             .ok_or_else(|| StoreError::IndexMismatch { what: format!("the entry of stream {stream}") })
     }
 
-    pub(super) fn revision_of(&self, key: u64, id: Uuid) -> Result<Option<u64>, StoreError> {
-        let value = self.entries.get(id_key(key, id))?;
-        Ok(value.filter(|value| value.len() == 8).map(|value| u64_at(&value, 0)))
-    }
-
     pub(super) fn run_at(&self, key: u64, revision: u64) -> Result<Option<(u64, u64)>, StoreError> {
         let range = run_key(key, 0)..=run_key(key, revision);
         let Some(entry) = self.entries.range(range).next_back() else {
@@ -132,15 +125,10 @@ impl Stored {
         let started = Instant::now();
         let mut heads: Vec<_> = layer.heads.iter().collect();
         heads.sort_unstable_by_key(|(stream, _)| *stream);
-        let mut ids: Vec<_> = layer.ids.iter().collect();
-        ids.sort_unstable_by_key(|(key, _)| **key);
         let mut table = self.entries.start_ingestion()?;
         table.write(STATE_KEY, state(self.log_id, layer.end))?;
         for (stream, head) in heads {
             table.write(head_key(stream), head.encode())?;
-        }
-        for ((key, id), revision) in ids {
-            table.write(id_key(*key, *id), revision.to_le_bytes())?;
         }
         for ((key, first), position) in &layer.runs {
             table.write(run_key(*key, *first), position.to_le_bytes())?;
@@ -205,12 +193,5 @@ fn run_key(key: u64, revision: u64) -> [u8; 17] {
     let mut bytes = [RUN; 17];
     bytes[1..9].copy_from_slice(&key.to_be_bytes());
     bytes[9..].copy_from_slice(&revision.to_be_bytes());
-    bytes
-}
-
-fn id_key(key: u64, id: Uuid) -> [u8; 25] {
-    let mut bytes = [ID; 25];
-    bytes[1..9].copy_from_slice(&key.to_be_bytes());
-    bytes[9..].copy_from_slice(id.as_bytes());
     bytes
 }

@@ -18,6 +18,9 @@ const READY_LOOK: Duration = Duration::from_millis(200);
 /// How long a server may take to end when told to.
 const END_WITHIN: Duration = Duration::from_secs(30);
 
+/// A database whose server was killed goes on writing for a moment, and so does a store that is being opened.
+const REMOVED_WITHIN: Duration = Duration::from_secs(10);
+
 /// The database server's user must be able to pass through.
 const DIR_MODE: u32 = 0o711;
 
@@ -46,8 +49,13 @@ impl TemporaryDir {
 
 impl Drop for TemporaryDir {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            eprintln!("tally: {} is left behind: {error}", self.0.display());
+        let deadline = Instant::now() + REMOVED_WITHIN;
+        while let Err(error) = fs::remove_dir_all(&self.0) {
+            if Instant::now() > deadline {
+                eprintln!("tally: {} is left behind: {error}", self.0.display());
+                return;
+            }
+            std::thread::sleep(READY_LOOK);
         }
     }
 }
