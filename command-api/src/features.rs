@@ -11,12 +11,10 @@ const KEYCAP: char = '\u{20E3}';
 /// Asks for the coloured form of what is else a plain symbol, as in ❤️.
 const EMOJI_PRESENTATION: char = '\u{FE0F}';
 
-/// The last letter of the Latin blocks that languages are commonly written in.
-const LATIN_LAST: char = '\u{024F}';
-
-/// Fewer letters than this are not told reliably among the dozens of languages in Latin script: of forty short phrases in
-/// twenty languages, a quarter of those with 11 letters or more were, and none below.
-const LATIN_LETTERS_MIN: usize = 10;
+/// Fewer letters than this are hardly told reliably among the dozens of languages in Latin script, unless one of them
+/// has an accent: of 18,000 pieces of the declaration of human rights in thirty languages, 9 % of those of 12 to 14 letters and
+/// 14 % of those of 15 to 17 were; with an accent it is 34 to 46 % of the shortest too.
+const PLAIN_LETTERS_MIN: usize = 16;
 
 /// Code points that are emoji by themselves: pictographs, symbols that are shown so by default, flags' letters.
 const EMOJI: [(char, char); 9] = [
@@ -66,13 +64,12 @@ fn is_link(token: &str) -> bool {
 /// ISO 639-3, only where it is reliable: a wrong language is worse than none. Not even tried where it cannot be:
 /// to compare a text with every language of its script costs more than all else that a message needs.
 fn language(text: &str) -> Option<String> {
-    let letters = text.chars().filter(|character| character.is_alphabetic());
-    let (mut count, mut all_latin) = (0, true);
-    for letter in letters {
-        count += 1;
-        all_latin &= letter <= LATIN_LAST;
+    let (mut letters, mut all_plain) = (0, true);
+    for letter in text.chars().filter(|character| character.is_alphabetic()) {
+        letters += 1;
+        all_plain &= letter.is_ascii();
     }
-    if count == 0 || (all_latin && count < LATIN_LETTERS_MIN) {
+    if letters == 0 || (all_plain && letters < PLAIN_LETTERS_MIN) {
         return None;
     }
     let found = whatlang::detect(text)?;

@@ -7,7 +7,7 @@ use embedded::event_log::{Progress, Report, StoreError, backup, inspect, restore
 use indicatif::{ProgressBar, ProgressStyle};
 use platform::config::Config;
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 
 use crate::foundation;
