@@ -44,9 +44,7 @@ pub(crate) fn decide_append(
     match expected {
         Expected::Exists if head.is_soft_deleted() => Ok(wrong),
         Expected::Exists if head.last.is_none() && !has_metadata(stage, stream)? => Ok(wrong),
-        Expected::Any | Expected::Exists => {
-            repeat_by_id(stage, log, (stream, &head), events, write, wrong)
-        },
+        Expected::Any | Expected::Exists => repeat_by_id(stage, log, (stream, &head), events, write, wrong),
         Expected::NoStream if head.last.is_none() || head.is_soft_deleted() => Ok(write),
         Expected::Exact(revision) if head.last == Some(revision) => Ok(write),
         Expected::NoStream => Ok(repeat_at(stage, log, (stream, &head), 0, events)?.unwrap_or(wrong)),

@@ -79,7 +79,10 @@ mod tests {
     fn write(repeats: &mut Repeats, stream: &str, numbers: std::ops::Range<u64>) {
         let name = repeats.name(stream);
         repeats.take_in(
-            numbers.map(|number| ((name, Uuid::from_u128(number.into())), number)).collect::<Vec<_>>().into_iter(),
+            numbers
+                .map(|number| ((name, Uuid::from_u128(number.into())), number))
+                .collect::<Vec<_>>()
+                .into_iter(),
         );
     }
 

@@ -342,12 +342,7 @@ fn open_index(log: &Log, layer_log_bytes: u64) -> Result<Index, StoreError> {
 }
 
 /// Reads from the log what the index lacks, and the newest events; an index that fails at that is rebuilt once.
-fn catch_up(
-    log: &Log,
-    index: Index,
-    layer_log_bytes: u64,
-    end: u64,
-) -> Result<(Index, Repeats), StoreError> {
+fn catch_up(log: &Log, index: Index, layer_log_bytes: u64, end: u64) -> Result<(Index, Repeats), StoreError> {
     if let Some(from) = index.watermark() {
         match replay(log, &index, recall(log, from.min(end))?, from, end) {
             Ok(repeats) => return Ok((index, repeats)),

@@ -28,13 +28,7 @@ pub(super) struct Layer {
 
 impl Layer {
     pub(super) fn starting_at(start: u64) -> Self {
-        Self {
-            heads: HashMap::new(),
-            runs: BTreeMap::new(),
-            start,
-            end: start,
-            bytes: 0,
-        }
+        Self { heads: HashMap::new(), runs: BTreeMap::new(), start, end: start, bytes: 0 }
     }
 
     pub(super) fn head(&self, stream: &str) -> Option<Head> {
