@@ -105,7 +105,7 @@ mod tests {
     fn the_newest_revision_of_an_id_counts_and_a_frame_stays_together() {
         let mut repeats = Repeats::of_newest(3);
         write(&mut repeats, "a", 0..5);
-        assert!((0..5).all(|number| written(&repeats, "a", number) == Some(number as u64)));
+        assert!((0..5_u32).all(|number| written(&repeats, "a", number.into()) == Some(number.into())));
         let name = repeats.name("a");
         repeats.take_in(vec![((name, Uuid::from_u128(4)), 9)].into_iter());
         assert_eq!(written(&repeats, "a", 4), Some(9));

@@ -4,9 +4,11 @@
 //! nobody wrote, never an event less. Each start is a process of its own, as the index's store may abort on damaged tables.
 
 use std::fs;
+use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::join_all;
@@ -28,6 +30,9 @@ const FLIPS: u32 = 60;
 const MEMORY: &str = "/dev/shm";
 /// Starts in a row that may be aborted, before the log takes that for a wrong index and makes it again.
 const ABORTED_MAX: u32 = 3;
+/// How often an open log may disturb who looks at its files, and the pause after that: a merge is over by then.
+const TRIES_MAX: u32 = 50;
+const TRY_PAUSE: Duration = Duration::from_millis(20);
 const ABORTED: &str = "aborted starts";
 
 /// Fault test 3.
@@ -95,7 +100,7 @@ struct Source {
 
 impl Source {
     fn new(round: &Round, chance: &mut StdRng) -> anyhow::Result<Self> {
-        let (closed, killed) = (scratch()?, scratch()?);
+        let closed = scratch()?;
         let seed = chance.random();
         let written = Written::of(seed);
         let store = written.open(closed.path())?;
@@ -104,7 +109,7 @@ impl Source {
                 futures::executor::block_on(join_all(group.iter().map(|sent| store.write(sent.command()))));
             answers.into_iter().collect::<Result<Vec<_>, _>>()?;
         }
-        copy(closed.path(), killed.path())?;
+        let killed = copy_of_open(closed.path())?;
         store.close()?;
         let (program, cuts_damage) = (round.program.clone(), round.is_control(CUTS));
         Ok(Self { program, seed, cuts_damage, written, closed, killed })
@@ -149,7 +154,7 @@ impl Source {
     ) -> anyhow::Result<&'static str> {
         let reader = self.start(directory, false)?;
         promise(reader.is_open(), || "an intact log does not open".to_owned())?;
-        let flip = flip(directory, chance)?;
+        let flip = undisturbed(|| flip(directory, chance))?;
         let outcome = match reader.finish().map_err(|error| error.context(flip.clone()))? {
             Outcome::Served => "flips harmless",
             Outcome::IndexWrong => "flips repaired",
@@ -222,6 +227,39 @@ fn list(directory: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
         if path.is_dir() { list(&path, files)? } else { files.push(path) }
     }
     Ok(())
+}
+
+/// What a kill would leave of a log that is open: a copy during which nothing came or went.
+fn copy_of_open(from: &Path) -> anyhow::Result<TempDir> {
+    undisturbed(|| {
+        let (before, to) = (listed(from)?, scratch()?);
+        copy(from, to.path())?;
+        if listed(from)? == before { Ok(to) } else { Err(io::Error::from(io::ErrorKind::NotFound).into()) }
+    })
+}
+
+/// Does something with files of an open log again and again, until none went meanwhile: the store may still be merging its index, or
+/// preparing a segment.
+fn undisturbed<T>(mut act: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let is_gone = |error: &anyhow::Error| {
+        error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
+    };
+    for _ in 1..TRIES_MAX {
+        match act() {
+            Err(error) if is_gone(&error) => std::thread::sleep(TRY_PAUSE),
+            done => return done,
+        }
+    }
+    act()
+}
+
+/// The files, and how long they are.
+fn listed(directory: &Path) -> anyhow::Result<Vec<(PathBuf, Option<u64>)>> {
+    let mut files = Vec::new();
+    list(directory, &mut files)?;
+    files.sort();
+    // one that went meanwhile has no length
+    Ok(files.into_iter().map(|path| (path.clone(), fs::metadata(path).ok().map(|data| data.len()))).collect())
 }
 
 /// Copies a directory, and leaves out what its files only reserve.
