@@ -73,7 +73,7 @@ pub fn inspect(directory: &Path, progress: &mut dyn FnMut(Progress)) -> Result<R
     let snapshot = Snapshot::of(directory)?;
     let mut report = Report { end: snapshot.end, torn_bytes: snapshot.torn_bytes, ..Report::default() };
     let index = open_index(directory, &snapshot, &mut report);
-    let mut walk = Walk { index: index.as_ref(), streams: HashMap::new(), report: &mut report };
+    let mut walk = Walk { index: index.as_ref(), streams: HashMap::new(), before: None, report: &mut report };
     walk.check_order(&snapshot);
     for part in &snapshot.parts {
         walk.part(&snapshot, part);
@@ -135,6 +135,8 @@ pub(crate) fn check_log(snapshot: &Snapshot, part: &Part) -> Result<Scan, StoreE
 struct Walk<'a> {
     index: Option<&'a Index>,
     streams: HashMap<Arc<str>, Head>,
+    /// Stream and revision of the record before, and the run in which the index has it.
+    before: Option<(u64, u64, Option<(u64, u64)>)>,
     report: &'a mut Report,
 }
 
@@ -196,6 +198,7 @@ impl Walk<'_> {
         let (revision, expected) = (record.revision(), head.next_revision());
         if revision == TOMBSTONE_REVISION {
             head.tombstoned = true;
+            self.before = None;
         } else {
             head.last = Some(revision);
             if revision != expected {
@@ -214,17 +217,21 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The index finds the event by its revision.
+    /// The index has the event where it is, by itself or in a run with those before it.
     fn compare_event(&mut self, name: &str, key: u64, record: &Record) -> Result<(), StoreError> {
         let (position, revision) = (record.position(), record.revision());
         let (Some(index), true) = (self.index, self.report.index_compared_to.is_some_and(|to| position < to))
         else {
             return Ok(());
         };
-        let is_run = index.run_at(key, revision)?.is_some_and(|(first, at)| {
-            if first == revision { at == position } else { first < revision && at < position }
-        });
-        if !is_run {
+        let found = index.run_at(key, revision)?;
+        // only what lies right behind the record before may be of the same run
+        let goes_on = found.is_some()
+            && self.before.is_some_and(|(stream, before, run)| {
+                stream == key && before.checked_add(1) == Some(revision) && run == found
+            });
+        self.before = Some((key, revision, found));
+        if !goes_on && found != Some((revision, position)) {
             self.report.find(format!("the index does not know revision {revision} of stream {name}"));
         }
         Ok(())

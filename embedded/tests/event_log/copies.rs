@@ -131,6 +131,7 @@ fn draft_in(directory: &Path) -> File {
 fn an_interrupted_copy_goes_on_after_its_last_whole_segment() {
     let (source, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let store = filled(source.path());
+    (0..30).for_each(|_| append(&store, "stream-1", 3));
     let paths = segments(source.path());
     assert!(paths.len() >= 4);
     let base = |at: usize| paths[at].file_stem().unwrap().to_str().unwrap().parse::<u64>().unwrap();
