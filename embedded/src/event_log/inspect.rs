@@ -132,11 +132,18 @@ pub(crate) fn check_log(snapshot: &Snapshot, part: &Part) -> Result<Scan, StoreE
     Err(StoreError::corrupt(&part.path, scan.end - base, what))
 }
 
+/// The record before.
+struct Before {
+    stream: u64,
+    revision: u64,
+    /// In which run the index has it.
+    run: Option<(u64, u64)>,
+}
+
 struct Walk<'a> {
     index: Option<&'a Index>,
     streams: HashMap<Arc<str>, Head>,
-    /// Stream and revision of the record before, and the run in which the index has it.
-    before: Option<(u64, u64, Option<(u64, u64)>)>,
+    before: Option<Before>,
     report: &'a mut Report,
 }
 
@@ -227,10 +234,12 @@ impl Walk<'_> {
         let found = index.run_at(key, revision)?;
         // only what lies right behind the record before may be of the same run
         let goes_on = found.is_some()
-            && self.before.is_some_and(|(stream, before, run)| {
-                stream == key && before.checked_add(1) == Some(revision) && run == found
+            && self.before.as_ref().is_some_and(|before| {
+                before.stream == key
+                    && before.revision.checked_add(1) == Some(revision)
+                    && before.run == found
             });
-        self.before = Some((key, revision, found));
+        self.before = Some(Before { stream: key, revision, run: found });
         if !goes_on && found != Some((revision, position)) {
             self.report.find(format!("the index does not know revision {revision} of stream {name}"));
         }
