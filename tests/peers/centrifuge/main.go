@@ -36,7 +36,7 @@ var (
 	listen = flag.String("listen", "127.0.0.1:0", "where to listen; the address is printed")
 	delay  = flag.Duration("write-delay", 0, "gather messages so long before they are written")
 	gather = flag.String("gather", "loop", "where they are gathered: in the connection's loop, by the connection's timer, "+
-		"or for the whole channel: loop, timer or channel")
+		"or for the whole channel: loop, timer or channel; the first takes least processor time for a thousand sockets")
 	lean = flag.Bool("lean", false, "set the library up for many idle connections: small and shared buffers, small stacks")
 )
 

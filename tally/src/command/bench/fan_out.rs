@@ -48,7 +48,7 @@ impl Room {
 
 /// The rooms, quiet and hot.
 fn rooms() -> [Room; 2] {
-    [Room::new("quiet", 50, &[]), Room::new("hot", 1_000, &["-write-delay", "20ms", "-gather", "channel"])]
+    [Room::new("quiet", 50, &[]), Room::new("hot", 1_000, &["-write-delay", "20ms"])]
 }
 
 /// Sockets show signs of life every 20 s: windows with sockets hold one round of them, whenever they begin.
