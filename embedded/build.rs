@@ -3,13 +3,14 @@
 use std::error::Error;
 
 /// The files of the protocol; what they import is found beside them.
-const PROTO_FILES: [&str; 6] = [
+const PROTO_FILES: [&str; 7] = [
     "streams.proto",
     "serverfeatures.proto",
     "gossip.proto",
     "persistent.proto",
     "status.proto",
     "echo.proto",
+    "umadb.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

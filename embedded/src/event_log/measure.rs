@@ -32,6 +32,8 @@ use super::proto::streams::read_req::{AllOptions, Options as ReadOptions, UuidOp
 use super::proto::streams::stream_expectation::ExpectedStreamRevision;
 use super::proto::streams::streams_client::StreamsClient;
 use super::proto::streams::{AppendReq, BatchAppendReq, ProposedMessage, ReadReq, StreamExpectation};
+use super::proto::umadb::v1::dcb_client::DcbClient;
+use super::proto::umadb::v1::{AppendRequest, Event};
 use super::socket;
 
 /// Requests that one connection may have open at the echo: more than any measurement keeps in flight.
@@ -63,6 +65,7 @@ pub async fn serve_echo(listening: impl FnOnce(SocketAddr)) -> std::io::Result<(
 pub struct PlainClient {
     streams: StreamsClient<Channel>,
     echo: EchoClient<Channel>,
+    umadb: DcbClient<Channel>,
 }
 
 impl PlainClient {
@@ -77,7 +80,11 @@ impl PlainClient {
             .connect()
             .await
             .map_err(unavailable)?;
-        Ok(Self { streams: StreamsClient::new(channel.clone()), echo: EchoClient::new(channel) })
+        Ok(Self {
+            streams: StreamsClient::new(channel.clone()),
+            echo: EchoClient::new(channel.clone()),
+            umadb: DcbClient::new(channel),
+        })
     }
 
     /// Sends bytes to the echo and takes them back.
@@ -97,6 +104,17 @@ impl PlainClient {
             Some(Outcome::Success(_)) => Ok(()),
             other => Err(Status::internal(format!("{other:?}"))),
         }
+    }
+
+    /// Appends one event to a server of UmaDB, without a condition. It has no streams: a tag is what its events are found by.
+    pub async fn append_to_umadb(&mut self, stream: &str, data: Bytes) -> Result<(), Status> {
+        let event = Event {
+            event_type: "Said".to_owned(),
+            tags: vec![stream.to_owned()],
+            data,
+            uuid: next_id().to_string(),
+        };
+        self.umadb.append(AppendRequest { events: vec![event] }).await.map(drop)
     }
 
     /// Appends single events over one request for a while, `in_flight` of them unanswered at a time, spread over
@@ -162,16 +180,16 @@ fn identifier(stream: &str) -> StreamIdentifier {
 }
 
 /// Ids of one process never repeat, and cost nothing.
-fn next_id() -> shared::Uuid {
+fn next_id() -> Uuid {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     static PROCESS: std::sync::LazyLock<u64> = std::sync::LazyLock::new(|| Uuid::new_v4().as_u64_pair().0);
-    shared::Uuid::structured(Uuid::from_u64_pair(*PROCESS, NEXT.fetch_add(1, Ordering::Relaxed)))
+    Uuid::from_u64_pair(*PROCESS, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 fn proposed(data: Bytes) -> ProposedMessage {
     let metadata = [("type", "Said"), ("content-type", "application/json")];
     ProposedMessage {
-        id: Some(next_id()),
+        id: Some(shared::Uuid::structured(next_id())),
         metadata: metadata.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
         custom_metadata: Bytes::new(),
         data,
@@ -180,7 +198,7 @@ fn proposed(data: Bytes) -> ProposedMessage {
 
 fn batch(stream: &str, data: Bytes) -> BatchAppendReq {
     BatchAppendReq {
-        correlation_id: Some(next_id()),
+        correlation_id: Some(shared::Uuid::structured(next_id())),
         options: Some(BatchOptions {
             stream_identifier: Some(identifier(stream)),
             expected_stream_position: Some(ExpectedStreamPosition::Any(())),

@@ -9,6 +9,24 @@ pub(crate) mod google {
     }
 }
 
+/// `umadb.*`
+pub(crate) mod umadb {
+    /// `umadb.v1`
+    #[allow(
+        clippy::all,
+        clippy::wildcard_enum_match_arm,
+        clippy::too_many_lines,
+        clippy::semicolon_if_nothing_returned,
+        missing_docs,
+        unreachable_pub,
+        dead_code,
+        reason = "generated code"
+    )]
+    pub(crate) mod v1 {
+        tonic::include_proto!("umadb.v1");
+    }
+}
+
 /// `event_store.*`
 pub(crate) mod event_store {
     /// `event_store.client`

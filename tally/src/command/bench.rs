@@ -6,6 +6,7 @@ mod bare;
 mod bare_commit;
 mod bare_rows;
 mod big_log;
+mod centrifuge;
 mod child;
 mod command_to_socket;
 mod durable_chat;
@@ -19,6 +20,7 @@ mod log_size;
 mod machine;
 mod node_process;
 mod past;
+mod peers;
 mod people;
 mod projection;
 mod recovery;
@@ -36,6 +38,7 @@ use std::time::Duration;
 
 use self::child::{Server, Start, TemporaryDir};
 use self::figure::Figure;
+use self::peers::Peers;
 use self::people::People;
 use self::room::Stage;
 use crate::services::Services;
@@ -61,6 +64,8 @@ pub(crate) struct Bench {
     /// Events of the largest log, where that matters (recovery, log-size): a hundred million take 15 GB of disk.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..=1_000_000_000))]
     events: u64,
+    #[command(flatten)]
+    peers: Peers,
     /// Be the echo.
     #[arg(long, hide = true)]
     serve_echo: bool,
@@ -82,9 +87,9 @@ enum Name {
     DurableChat,
     /// From a command to the last of 1,000 sockets, beside a bare flush and a bare fan-out.
     CommandToSocket,
-    /// Frames to 1,000 sockets for a second of processor time, beside a bare loop.
+    /// Frames to 1,000 sockets for a second of processor time, beside a bare loop and Centrifuge.
     FanOut,
-    /// Appends to the event-log node and reads from it, beside an echo, a bare flush, and the real server.
+    /// Appends to the event-log node and reads from it, beside an echo, a bare flush, the real server and UmaDB.
     AppendNode,
     /// From the start of a node that was killed to its first durable append.
     Recovery,
@@ -92,7 +97,7 @@ enum Name {
     LogSize,
     /// Read models that catch up with the log, beside bare inserts of the same rows, and how late their rows are.
     Projection,
-    /// Resident memory of the server for each of 5,000 idle viewers, beside a bare loop's.
+    /// Resident memory of the server for each of 5,000 idle viewers, beside a bare loop's and Centrifuge's.
     IdleMemory,
     /// 5,000 viewers who come back after the server was killed, until all have what they missed.
     Resume,
@@ -104,6 +109,7 @@ struct Run<'a> {
     length: Duration,
     dir: &'a Path,
     people: People,
+    peers: &'a Peers,
 }
 
 impl Bench {
@@ -136,6 +142,7 @@ impl Bench {
             length: Duration::from_secs(self.seconds),
             dir: dir.path(),
             people: People::new(),
+            peers: &self.peers,
         };
         let shutdown = Shutdown::new();
         shutdown.watch_signals().context("cannot listen for signals")?;

@@ -1,5 +1,5 @@
-//! The event-log node alone: single appends beside an echo of the same server, appends streamed over one request
-//! beside a bare loop that writes and flushes, and reading everything beside the rate that the real server
+//! The event-log node alone: single appends beside an echo of the same server and beside UmaDB, appends streamed over
+//! one request beside a bare loop that writes and flushes, and reading everything beside the rate that the real server
 //! publishes. Every append is flushed before it is answered.
 
 use anyhow::Context;
@@ -17,6 +17,7 @@ use super::figure::Figure;
 use super::load::on_one_thread;
 use super::machine::cpu_seconds;
 use super::node_process::NodeProcess;
+use super::peers::{self, UMADB};
 
 /// Appends in flight, each over a request of its own.
 const SINGLE_IN_FLIGHT: usize = 64;
@@ -33,12 +34,17 @@ const FILL_IN_FLIGHT: usize = 1_024;
 /// Caches fill, connections grow their windows.
 const WARM_UP: Duration = Duration::from_millis(500);
 
-/// Measures all three.
+/// Measures all of it.
 pub(super) async fn measure(run: &Run<'_>) -> anyhow::Result<Vec<Figure>> {
     run.say("starting the event-log node and the echo");
     let node = NodeProcess::node(&run.dir.join("append-node")).await?;
     let echo = NodeProcess::echo(&run.dir.join("echo")).await?;
     let mut single = Figure::new("append-node/single", "appends/s", "an echo by the same server");
+    let umadb = match &run.peers.umadb {
+        Some(program) => Some(peers::umadb(run, program).await?),
+        None => None,
+    };
+    let mut beside_umadb = Figure::new("append-node/umadb", "appends/s", "UmaDB as it comes");
     let mut streamed =
         Figure::new("append-node/streamed", "appends/s", "a loop that only writes and flushes");
     let mut read = Figure::new("append-node/read-all", "events/s", "what the real server publishes");
@@ -53,6 +59,14 @@ pub(super) async fn measure(run: &Run<'_>) -> anyhow::Result<Vec<Figure>> {
         single.note("p99 ms", appends.latency.quantile_ms(0.99));
         single.note("node µs/append", cpu * 1e6 / appends.latency.count().max(1) as f64);
 
+        if let Some(umadb) = &umadb {
+            let theirs = calls(umadb.address, run.length, Call::AppendToUmaDb).await?;
+            beside_umadb.round(appends.per_second, theirs.per_second);
+            beside_umadb.note("baseline p50 ms", theirs.latency.quantile_ms(0.5));
+            beside_umadb.note("baseline p99 ms", theirs.latency.quantile_ms(0.99));
+            run.say(&format!("append-node round {}: UmaDB {:.0}/s", round + 1, theirs.per_second));
+        }
+
         let bare = bare_commit::run(run.dir, STREAMED_IN_FLIGHT, EVENT_BYTES, run.length).await?;
         let rate = stream(node.address, format!("streamed-{round}"), STREAMED_IN_FLIGHT, run.length).await?;
         streamed.round(rate, bare);
@@ -66,7 +80,12 @@ pub(super) async fn measure(run: &Run<'_>) -> anyhow::Result<Vec<Figure>> {
         ));
     }
     node.kill().await?;
-    Ok(vec![single, streamed, read])
+    let Some(umadb) = umadb else {
+        single.not_beside(UMADB);
+        return Ok(vec![single, streamed, read]);
+    };
+    umadb.stop().await?;
+    Ok(vec![single, beside_umadb, streamed, read])
 }
 
 /// What the calls of a measurement do.
@@ -74,6 +93,7 @@ pub(super) async fn measure(run: &Run<'_>) -> anyhow::Result<Vec<Figure>> {
 enum Call {
     Echo,
     Append,
+    AppendToUmaDb,
 }
 
 /// What a measurement of calls found.
@@ -118,6 +138,7 @@ async fn keep_calling(
         match call {
             Call::Echo => client.echo(data.clone()).await?,
             Call::Append => client.append(&stream, data.clone()).await?,
+            Call::AppendToUmaDb => client.append_to_umadb(&stream, data.clone()).await?,
         }
         if sent >= start {
             latency.record(sent.elapsed());

@@ -22,6 +22,14 @@ const MESSAGE_START: &[u8] = b"{\"type\":\"NEW_MESSAGE\"";
 
 const PING: u8 = 0x89;
 
+/// How a server's bytes are read: each socket has one of these.
+pub(super) trait Wire: Default + 'static {
+    /// Counts messages in bytes as they come.
+    fn feed(&mut self, bytes: &[u8], counts: &Counts, now: Instant);
+    /// What is to be sent because of what was read: the answer to a sign of life that the server asked for.
+    fn answer(&mut self) -> Option<Vec<u8>>;
+}
+
 /// What all sockets together received.
 pub(super) struct Counts {
     pub(super) messages: Cell<u64>,
@@ -36,7 +44,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    fn new(sockets: usize) -> Self {
+    pub(super) fn new(sockets: usize) -> Self {
         Self {
             messages: Cell::new(0),
             message_bytes: Cell::new(0),
@@ -49,7 +57,8 @@ impl Counts {
         }
     }
 
-    fn message(&self, number_of_socket: u64, bytes: u64, now: Instant) {
+    /// Somebody got a message; it is that socket's `number_of_socket`th.
+    pub(super) fn message(&self, number_of_socket: u64, bytes: u64, now: Instant) {
         self.messages.set(self.messages.get() + 1);
         self.message_bytes.set(self.message_bytes.get() + bytes);
         let slot = usize::try_from(number_of_socket).unwrap_or(0) % TRACKED_MAX;
@@ -97,21 +106,31 @@ pub(super) struct Audience {
 }
 
 impl Audience {
-    /// Takes open connections, with what was read of each already.
+    /// Takes open connections to a server of ours, with what was read of each already.
     pub(super) fn of(connections: Vec<(TcpStream, Vec<u8>)>) -> Self {
+        Self::reading::<Frames>(connections)
+    }
+
+    /// The same for any server.
+    pub(super) fn reading<W: Wire>(connections: Vec<(TcpStream, Vec<u8>)>) -> Self {
         let counts = Rc::new(Counts::new(connections.len()));
         let scratch = Rc::new(RefCell::new(vec![0; READ_BYTES]));
         let mut readers = JoinSet::new();
         for (stream, rest) in connections {
-            readers.spawn_local(read(stream, rest, Rc::clone(&counts), Rc::clone(&scratch)));
+            readers.spawn_local(read::<W>(stream, rest, Rc::clone(&counts), Rc::clone(&scratch)));
         }
         Self { counts, _readers: readers }
     }
 }
 
-async fn read(mut stream: TcpStream, rest: Vec<u8>, counts: Rc<Counts>, scratch: Rc<RefCell<Vec<u8>>>) {
-    let mut frames = Frames::default();
-    frames.feed(&rest, &counts, Instant::now());
+async fn read<W: Wire>(
+    mut stream: TcpStream,
+    rest: Vec<u8>,
+    counts: Rc<Counts>,
+    scratch: Rc<RefCell<Vec<u8>>>,
+) {
+    let mut wire = W::default();
+    wire.feed(&rest, &counts, Instant::now());
     loop {
         if stream.readable().await.is_err() {
             break;
@@ -120,11 +139,13 @@ async fn read(mut stream: TcpStream, rest: Vec<u8>, counts: Rc<Counts>, scratch:
         let read = stream.try_read(&mut scratch.borrow_mut());
         match read {
             Ok(0) => break,
-            Ok(length) => frames.feed(&scratch.borrow()[..length], &counts, Instant::now()),
+            Ok(length) => wire.feed(&scratch.borrow()[..length], &counts, Instant::now()),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
             Err(_) => break,
         }
-        if std::mem::take(&mut frames.is_pinged) && stream.write_all(&socket::pong(b"")).await.is_err() {
+        if let Some(answer) = wire.answer()
+            && stream.write_all(&answer).await.is_err()
+        {
             break;
         }
     }
@@ -141,7 +162,7 @@ struct Frames {
     is_pinged: bool,
 }
 
-impl Frames {
+impl Wire for Frames {
     fn feed(&mut self, mut bytes: &[u8], counts: &Counts, now: Instant) {
         while !bytes.is_empty() {
             let skipped = self.skip.min(bytes.len());
@@ -172,6 +193,12 @@ impl Frames {
         }
     }
 
+    fn answer(&mut self) -> Option<Vec<u8>> {
+        std::mem::take(&mut self.is_pinged).then(|| socket::pong(b""))
+    }
+}
+
+impl Frames {
     /// The whole length of the frame that begins here, once enough of it is seen.
     fn frame(&mut self, bytes: &[u8], counts: &Counts, now: Instant) -> Option<usize> {
         let (head, payload) = match (*bytes.get(1)?, bytes) {

@@ -1,4 +1,4 @@
-//! Servers as child processes of the same binary, each with a data directory and ports of its own.
+//! Servers as child processes, mostly of the same binary, each with a data directory and ports of its own.
 
 use anyhow::{Context, bail};
 use std::fs::{self, DirBuilder, File};
@@ -82,6 +82,22 @@ pub(super) struct Start<'a> {
 impl Server {
     /// Starts this program again as a server, over what one of the same name left, and waits until it is ready.
     pub(super) async fn start(start: Start<'_>) -> anyhow::Result<Self> {
+        let program = std::env::current_exe().context("cannot find this program")?;
+        Self::launch(start, &program, |command, address, dir| {
+            command
+                .env("TALLY_HTTP__LISTEN", address.to_string())
+                .env("TALLY_DATA__DIR", dir.join("data"))
+                .env("TALLY_TELEMETRY__LOG", "warn");
+        })
+        .await
+    }
+
+    /// Starts somebody else's program as a server, which `settle` tells its address and directory; otherwise as above.
+    pub(super) async fn launch(
+        start: Start<'_>,
+        program: &Path,
+        settle: impl FnOnce(&mut Command, SocketAddr, &Path),
+    ) -> anyhow::Result<Self> {
         let address = free_address()?;
         let dir = start.dir.join(start.name);
         if !dir.exists() {
@@ -89,24 +105,21 @@ impl Server {
         }
         let messages = start.dir.join(format!("{}.log", start.name));
         let log = File::create(&messages)?;
-        let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
+        let mut command = Command::new(program);
         // settings of the caller's own server are not meant for these
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TALLY_"))
         {
             command.env_remove(name);
         }
-        let child = command
+        command
             .args(start.arguments)
             .envs(start.environment)
-            .env("TALLY_HTTP__LISTEN", address.to_string())
-            .env("TALLY_DATA__DIR", dir.join("data"))
-            .env("TALLY_TELEMETRY__LOG", "warn")
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
-            .kill_on_drop(true)
-            .spawn()
-            .context("cannot start a server")?;
+            .kill_on_drop(true);
+        settle(&mut command, address, &dir);
+        let child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
         let process = child.id().context("the server has ended")?;
         let mut server = Self { child, address, process, messages };
         server.wait_until_ready(start.name, start.ready_path).await?;

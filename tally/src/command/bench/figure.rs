@@ -16,6 +16,8 @@ pub(super) struct Figure {
     pub(super) baseline: Rounds,
     /// What else was measured meanwhile, by name with unit.
     pub(super) beside: BTreeMap<&'static str, Rounds>,
+    /// Peers that were not there.
+    missing: Vec<&'static str>,
 }
 
 impl Figure {
@@ -27,6 +29,7 @@ impl Figure {
             measured: Rounds::new(),
             baseline: Rounds::new(),
             beside: BTreeMap::new(),
+            missing: Vec::new(),
         }
     }
 
@@ -37,6 +40,11 @@ impl Figure {
 
     pub(super) fn note(&mut self, what: &'static str, value: f64) {
         self.beside.entry(what).or_default().push(value);
+    }
+
+    /// Says that a peer's figure is not here because nobody said where the peer is.
+    pub(super) fn not_beside(&mut self, peer: &'static str) {
+        self.missing.push(peer);
     }
 
     /// The median of the rounds' own ratios: what disturbs a round disturbs both sides of it.
@@ -57,6 +65,9 @@ impl Figure {
         for (what, rounds) in &self.beside {
             println!("    {:<42} {:>12}", what, shown(median(rounds.iter().copied())));
         }
+        for peer in &self.missing {
+            println!("    not measured beside {peer}");
+        }
     }
 
     pub(super) fn json(&self) -> Value {
@@ -70,6 +81,7 @@ impl Figure {
             "baseline": rounds_json(&self.baseline),
             "ratio": self.ratio(),
             "beside": beside,
+            "notMeasuredBeside": self.missing,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! A room of sockets with something that makes messages for it: the real server, or the bare loop.
+//! A room of sockets with something that makes messages for it: the real server, the bare loop, or a peer.
 
 use anyhow::ensure;
 use std::cell::RefCell;
@@ -37,8 +37,13 @@ const JOIN: &str = r#"{"type":"JOIN_STREAM","data":{"deviceType":"DESKTOP"}}"#;
 
 /// Where the messages are made.
 pub(super) enum Source {
-    Real { pool: Rc<RefCell<Pool>>, requests: Vec<ChatRequest>, turn: usize },
-    Bare(TcpStream),
+    Real {
+        pool: Rc<RefCell<Pool>>,
+        requests: Vec<ChatRequest>,
+        turn: usize,
+    },
+    /// A message for each byte, at the bare loop and at peers.
+    Orders(TcpStream),
 }
 
 /// Connections that wait for a message to send, and what went wrong on one of them.
@@ -83,13 +88,13 @@ impl Source {
         control.set_nodelay(true)?;
         control.write_u8(bare::CONTROL).await?;
         control.write_u16(frame_bytes).await?;
-        Ok(Self::Bare(control))
+        Ok(Self::Orders(control))
     }
 
     /// Has a message made, without waiting for the answer. `false`: all connections still wait for theirs.
     pub(super) async fn send(&mut self) -> anyhow::Result<bool> {
         let (pool, request) = match self {
-            Self::Bare(control) => {
+            Self::Orders(control) => {
                 control.write_u8(bare::MESSAGE).await?;
                 return Ok(true);
             }

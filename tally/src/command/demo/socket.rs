@@ -45,15 +45,20 @@ impl Server {
 
     /// Opens a socket of a show. What the server sent right behind its answer comes back too.
     pub(crate) async fn open(&self, show: &str, token: Option<&str>) -> anyhow::Result<(TcpStream, Vec<u8>)> {
+        let authorization =
+            token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+        self.open_at(&format!("/api/v1/streams/{show}/socket"), &authorization).await
+    }
+
+    /// The same at any path, with further lines for the request's head.
+    pub(crate) async fn open_at(&self, path: &str, lines: &str) -> anyhow::Result<(TcpStream, Vec<u8>)> {
         let mut stream = TcpStream::connect(&self.authority)
             .await
             .with_context(|| format!("cannot connect to {}", self.authority))?;
         stream.set_nodelay(true)?;
-        let authorization =
-            token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
         let request = format!(
-            "GET /api/v1/streams/{show}/socket HTTP/1.1\r\nHost: {}\r\nUser-Agent: tally\r\nConnection: Upgrade\r\n\
-             Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n{authorization}\r\n",
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: tally\r\nConnection: Upgrade\r\n\
+             Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n{lines}\r\n",
             self.authority
         );
         stream.write_all(request.as_bytes()).await?;
