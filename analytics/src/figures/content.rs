@@ -22,17 +22,22 @@ pub struct ContentType {
 
 const CATEGORIES: &str = concat!(
     "
-SELECT category, shows, mean, deviation, watch_ms, tips
+SELECT
+    category,
+    shows,
+    mean,
+    deviation,
+    watched_ms AS watch_ms,
+    arrayMap((code, amount) -> (code, toString(amount)), sums.1, sums.2) AS tips
 FROM (
     SELECT
         category,
         count() AS shows,
-        avg(if(duration_ms = 0, 0, s.watch_ms / duration_ms)) AS mean,
-        if(shows < 2, 0, stddevSamp(if(duration_ms = 0, 0, s.watch_ms / duration_ms))) AS deviation,
-        sum(s.watch_ms) AS watch_ms,
-        sumMap([currency], [s.tips]) AS tips_by_currency,
-        arrayMap((code, amount) -> (code, toString(amount)), tips_by_currency.1, tips_by_currency.2) AS tips
-    FROM shows AS s
+        avg(if(duration_ms = 0, 0, watch_ms / duration_ms)) AS mean,
+        if(shows < 2, 0, stddevSamp(if(duration_ms = 0, 0, watch_ms / duration_ms))) AS deviation,
+        sum(watch_ms) AS watched_ms,
+        sumMap([currency], [tips]) AS sums
+    FROM shows
     WHERE ",
     scope!(),
     "

@@ -45,9 +45,9 @@ const TOTALS: &str = concat!(
 SELECT
     count() AS shows,
     sum(s.total_views) AS total_views,
-    (SELECT uniqExact(person) FROM show_viewers WHERE ",
+    assumeNotNull((SELECT uniqExact(person) FROM show_viewers WHERE ",
     scope!(),
-    ") AS unique_viewers,
+    ")) AS unique_viewers,
     max(s.peak_viewers) AS peak_viewers,
     sum(s.duration_ms) AS duration_ms,
     sum(s.watch_ms) AS watch_ms,

@@ -148,7 +148,9 @@ macro_rules! acts {
         ",
 acts AS (
     SELECT
-        v.*,
+        v.show_id AS show_id,
+        v.person AS person,
+        v.* EXCEPT (show_id, person),
         c.messages AS messages,
         r.show_id != toUUID('00000000-0000-0000-0000-000000000000') AS has_reacted,
         t.tips AS tips,

@@ -64,33 +64,39 @@ const HOURS: &str = concat!(
 SELECT
     weekday,
     hour,
-    countIf(on_air_ms > 0) AS shows,
-    if(shows = 0, 0, avgIf(watch_ms / on_air_ms, on_air_ms > 0)) AS mean,
-    if(shows < 2, 0, stddevSampIf(watch_ms / on_air_ms, on_air_ms > 0)) AS deviation,
-    sumMap([currency], [tips]) AS tips_by_currency,
-    arrayMap((code, amount) -> (code, toString(amount)), tips_by_currency.1, tips_by_currency.2) AS tips
+    shows,
+    mean,
+    deviation,
+    arrayMap((code, amount) -> (code, toString(amount)), sums.1, sums.2) AS tips
 FROM (
     SELECT
-        show_id,
-        toUInt8(toDayOfWeek(quarter, 0, {time_zone:String})) AS weekday,
-        toUInt8(toHour(quarter, {time_zone:String})) AS hour,
-        any(s.currency) AS currency,
-        sum(q.on_air_ms) AS on_air_ms,
-        sum(q.watch_ms) AS watch_ms,
-        sum(q.tips) AS tips
-    FROM show_quarters AS q
-    INNER JOIN (SELECT show_id, currency FROM shows WHERE ",
+        weekday,
+        hour,
+        countIf(air_ms > 0) AS shows,
+        if(shows = 0, 0, avgIf(watched_ms / air_ms, air_ms > 0)) AS mean,
+        if(shows < 2, 0, stddevSampIf(watched_ms / air_ms, air_ms > 0)) AS deviation,
+        sumMap([code], [taken]) AS sums
+    FROM (
+        SELECT
+            show_id,
+            toUInt8(toDayOfWeek(quarter, 0, {time_zone:String})) AS weekday,
+            toUInt8(toHour(quarter, {time_zone:String})) AS hour,
+            any(s.currency) AS code,
+            sum(q.on_air_ms) AS air_ms,
+            sum(q.watch_ms) AS watched_ms,
+            sum(q.tips) AS taken
+        FROM show_quarters AS q
+        INNER JOIN (SELECT show_id, currency FROM shows WHERE ",
     scope!(),
     ") AS s ON s.show_id = q.show_id
-    WHERE {everybody:UInt8} OR q.creator = {creator:UUID}
-    GROUP BY show_id, weekday, hour
+        WHERE {everybody:UInt8} OR q.creator = {creator:UUID}
+        GROUP BY show_id, weekday, hour
+    )
+    GROUP BY weekday, hour
 )
-GROUP BY weekday, hour
-HAVING shows > 0 OR notEmpty(tips_by_currency.1)
+WHERE shows > 0 OR notEmpty(sums.1)
 ORDER BY weekday, hour"
 );
-
-const ANSWER: &str = "SELECT weekday, hour, shows, mean, deviation, tips FROM";
 
 #[derive(Row, Deserialize)]
 struct Answer {
@@ -120,8 +126,7 @@ impl Figures {
         period: Period,
         time_zone: &str,
     ) -> Result<Vec<HourOfWeek>, FigureError> {
-        let query =
-            self.of_scope(&format!("{ANSWER} ({HOURS})"), scope, period).param("time_zone", time_zone);
+        let query = self.of_scope(HOURS, scope, period).param("time_zone", time_zone);
         let answers: Vec<Answer> = query.fetch_all().await?;
         answers
             .into_iter()

@@ -75,8 +75,8 @@ LEFT JOIN (
     SELECT quarter, sum(watch_ms) AS watch_ms
     FROM show_quarters
     WHERE ({everybody:UInt8} OR creator = {creator:UUID})
-        AND quarter >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')
-        AND quarter < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')
+        AND quarter >= toDateTime(intDiv({from_ms:Int64}, 900000) * 900, 'UTC')
+        AND quarter < toDateTime(intDiv({to_ms:Int64}, 900000) * 900, 'UTC')
     GROUP BY quarter
 ) AS w ON w.quarter = q.begin
 GROUP BY weekday, hour

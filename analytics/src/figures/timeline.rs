@@ -83,7 +83,7 @@ SELECT
     messages,
     reactions,
     toString(tips) AS tips,
-    (SELECT any(currency) FROM began) AS currency
+    assumeNotNull((SELECT any(currency) FROM began)) AS currency
 FROM (
     SELECT
         minute,

@@ -13,13 +13,19 @@ pub struct Database {
     server: Client,
 }
 
+/// Where the engine is; `None`, said loudly, where there is none.
+pub fn url() -> Option<String> {
+    let url = std::env::var("TALLY_TEST_CLICKHOUSE_URL").ok();
+    if url.is_none() {
+        eprintln!("\n*** NOT TESTED: no ClickHouse; set TALLY_TEST_CLICKHOUSE_URL ***\n");
+    }
+    url
+}
+
 impl Database {
-    /// A new one with all tables; `None`, said loudly, where there is no engine.
+    /// A new one with all tables; `None` where there is no engine.
     pub async fn new() -> Option<Self> {
-        let Ok(url) = std::env::var("TALLY_TEST_CLICKHOUSE_URL") else {
-            eprintln!("\n*** NOT TESTED: no ClickHouse; set TALLY_TEST_CLICKHOUSE_URL ***\n");
-            return None;
-        };
+        let url = url()?;
         let server = Client::default().with_url(url).with_compression(Compression::None);
         let name = format!("test_{}", Uuid::now_v7().simple());
         server.query(&format!("CREATE DATABASE {name}")).execute().await.unwrap();
