@@ -34,7 +34,7 @@ pub use survival::SurvivalStep;
 pub use timeline::Minute;
 
 use clickhouse::{Client, query::Query};
-use schemas::{PersonId, ShowId, Timestamp};
+use schemas::{PersonId, ShowId, Timestamp, streams};
 use thiserror::Error;
 
 /// Asks the warehouse.
@@ -84,6 +84,7 @@ impl Figures {
         self.client
             .query_raw(sql)
             .param("shows", shows.iter().map(ToString::to_string).collect::<Vec<_>>())
+            .param("streams", shows.iter().map(|show| streams::show(*show)).collect::<Vec<_>>())
             .param("position", as_of.position.0)
             .param("time_ms", as_of.time.millis())
     }

@@ -1,6 +1,7 @@
 //! What the figures of shows are made of: the common beginning of every query about shows.
 //!
-//! Parameters: `shows`, the shows; `position`, up to where in the log; `time_ms`, up to when a show that runs counts (never less than its
+//! Parameters: `shows`, the shows, and `streams`, the names of their streams (computed by the query they would not be looked up in the
+//! primary key); `position`, up to where in the log; `time_ms`, up to when a show that runs counts (never less than its
 //! last event). Times are milliseconds since 1970.
 
 /// A literal of common table expressions, to be continued by those of the figure.
@@ -33,8 +34,7 @@ lifecycle AS (
 last_events AS (
     SELECT toUUID(substring(stream, 6)) AS show_id, toUnixTimestamp64Milli(max(occurred_at)) AS last_ms
     FROM events
-    WHERE stream IN arrayMap(show -> concat('show-', toString(show)), {shows:Array(UUID)})
-        AND position <= {position:UInt64}
+    WHERE stream IN {streams:Array(String)} AND position <= {position:UInt64}
     GROUP BY stream
 ),
 clock AS (

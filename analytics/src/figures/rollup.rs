@@ -4,7 +4,7 @@
 //! why repeats and races change nothing.
 
 use clickhouse::{Client, Row};
-use schemas::ShowId;
+use schemas::{ShowId, streams};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ const SHOWS_MAX: usize = 500;
 const COUNT: &str = "
 SELECT toUUID(substring(stream, 6)) AS show_id, uniqExact(revision) AS facts
 FROM fact_events
-WHERE stream IN arrayMap(show -> concat('show-', toString(show)), {shows:Array(UUID)})
+WHERE stream IN {streams:Array(String)}
 GROUP BY stream";
 
 /// The number of events that were known before the rest was read.
@@ -140,14 +140,15 @@ struct Known {
 /// [`FigureError::Warehouse`]. Calling it again is harmless.
 pub async fn refresh(client: &Client, shows: &[ShowId]) -> Result<(), FigureError> {
     for shows in shows.chunks(SHOWS_MAX) {
-        let asked: Vec<String> = shows.iter().map(ToString::to_string).collect();
-        let known: Vec<Known> = client.query_raw(COUNT).param("shows", &asked).fetch_all().await?;
+        let streams: Vec<String> = shows.iter().map(|show| streams::show(*show)).collect();
+        let known: Vec<Known> = client.query_raw(COUNT).param("streams", &streams).fetch_all().await?;
         let (shows, facts): (Vec<String>, Vec<u64>) =
             known.iter().map(|known| (known.show_id.to_string(), known.facts)).unzip();
         for (table, columns, select) in ROLLUPS {
             client
                 .query_raw(&format!("INSERT INTO {table} ({columns}) {select}"))
                 .param("shows", &shows)
+                .param("streams", &streams)
                 .param("facts", &facts)
                 .param("position", u64::MAX)
                 .param("time_ms", 0_i64)

@@ -42,37 +42,36 @@ const MINUTES: &str = of_shows!(
 began AS (
     SELECT show_id, start_ms, until_ms, currency FROM clock WHERE has_started
 ),
+happened AS (
+    SELECT
+        show_id, at_ms, delta, is_new, step = 1 AS joins, step = -1 AS leaves, 0 AS messages, 0 AS reactions,
+        toDecimal128(0, 4) AS tips
+    FROM steps
+    UNION ALL
+    SELECT show_id, toUnixTimestamp64Milli(occurred_at), 0, 0, 0, 0, 1, 0, toDecimal128(0, 4)
+    FROM messages
+    WHERE show_id IN {shows:Array(UUID)} AND position <= {position:UInt64}
+    UNION ALL
+    SELECT show_id, toUnixTimestamp64Milli(occurred_at), 0, 0, 0, 0, 0, count, toDecimal128(0, 4)
+    FROM reactions
+    WHERE show_id IN {shows:Array(UUID)} AND position <= {position:UInt64}
+    UNION ALL
+    SELECT show_id, toUnixTimestamp64Milli(occurred_at), 0, 0, 0, 0, 0, 0, amount
+    FROM tip_changes
+    WHERE show_id IN {shows:Array(UUID)} AND position <= {position:UInt64} AND kind = 'CAPTURED'
+),
 parts AS (
     SELECT
-        arrayJoin(range(toUInt32(intDiv(until_ms - start_ms + 59999, 60000)))) AS minute,
-        0 AS delta, 0 AS is_new, 0 AS joins, 0 AS leaves, 0 AS messages, 0 AS reactions, toDecimal128(0, 4) AS tips
-    FROM began
-    UNION ALL
-    SELECT toUInt32(intDiv(at_ms - start_ms, 60000)), delta, is_new, step = 1, step = -1, 0, 0, toDecimal128(0, 4)
-    FROM steps AS s
-    INNER JOIN began AS b ON b.show_id = s.show_id
+        toUInt32(intDiv(at_ms - start_ms, 60000)) AS minute, currency, delta, is_new, joins, leaves, messages,
+        reactions, tips
+    FROM happened AS h
+    INNER JOIN began AS b ON b.show_id = h.show_id
     WHERE at_ms < until_ms
     UNION ALL
     SELECT
-        toUInt32(intDiv(toUnixTimestamp64Milli(occurred_at) - start_ms, 60000)), 0, 0, 0, 0, 1, 0, toDecimal128(0, 4)
-    FROM messages AS m
-    INNER JOIN began AS b ON b.show_id = m.show_id
-    WHERE m.show_id IN {shows:Array(UUID)} AND position <= {position:UInt64}
-        AND toUnixTimestamp64Milli(occurred_at) < until_ms
-    UNION ALL
-    SELECT
-        toUInt32(intDiv(toUnixTimestamp64Milli(occurred_at) - start_ms, 60000)), 0, 0, 0, 0, 0, count,
+        arrayJoin(range(toUInt32(intDiv(until_ms - start_ms + 59999, 60000)))), currency, 0, 0, 0, 0, 0, 0,
         toDecimal128(0, 4)
-    FROM reactions AS r
-    INNER JOIN began AS b ON b.show_id = r.show_id
-    WHERE r.show_id IN {shows:Array(UUID)} AND position <= {position:UInt64}
-        AND toUnixTimestamp64Milli(occurred_at) < until_ms
-    UNION ALL
-    SELECT toUInt32(intDiv(toUnixTimestamp64Milli(occurred_at) - start_ms, 60000)), 0, 0, 0, 0, 0, 0, amount
-    FROM tip_changes AS t
-    INNER JOIN began AS b ON b.show_id = t.show_id
-    WHERE t.show_id IN {shows:Array(UUID)} AND position <= {position:UInt64}
-        AND kind = 'CAPTURED' AND toUnixTimestamp64Milli(occurred_at) < until_ms
+    FROM began
 )
 SELECT
     minute,
@@ -83,10 +82,11 @@ SELECT
     messages,
     reactions,
     toString(tips) AS tips,
-    assumeNotNull((SELECT any(currency) FROM began)) AS currency
+    currency
 FROM (
     SELECT
         minute,
+        any(p.currency) AS currency,
         toInt64(sum(p.delta)) AS delta,
         toInt64(sum(p.is_new)) AS is_new,
         toUInt64(sum(p.joins)) AS joins,
