@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS rollup_show_viewers {{on_cluster}} (
     person UUID COMMENT 'Who, as a pseudonym',
     started_at Nullable(DateTime64(3, 'UTC')) COMMENT 'When the show started',
     first_joined_at DateTime64(3, 'UTC') COMMENT 'When they came first',
+    first_position UInt64 COMMENT 'Place in the log of their first join: of several shows the lowest is the first',
     sessions UInt64 COMMENT 'Sessions begun',
     watch_ms Int64 COMMENT 'Time watched, in milliseconds',
     device_type LowCardinality(String) COMMENT 'Device of the first session, or unknown',
@@ -104,6 +105,7 @@ CREATE OR REPLACE VIEW show_viewers {{on_cluster}} (
     person UUID COMMENT 'Who, as a pseudonym',
     started_at Nullable(DateTime64(3, 'UTC')) COMMENT 'When the show started',
     first_joined_at DateTime64(3, 'UTC') COMMENT 'When they came first',
+    first_position UInt64 COMMENT 'Place in the log of their first join: of several shows the lowest is the first',
     sessions UInt64 COMMENT 'Sessions begun',
     watch_ms Int64 COMMENT 'Time watched, in milliseconds',
     device_type LowCardinality(String) COMMENT 'Device of the first session, or unknown',
@@ -115,7 +117,7 @@ CREATE OR REPLACE VIEW show_viewers {{on_cluster}} (
     tips_count UInt64 COMMENT 'Number of tips captured',
     facts UInt64 COMMENT 'Number of events of the show that were known when this was computed: of two rows the better informed one counts'
 ) AS
-SELECT creator, show_id, person, started_at, first_joined_at, sessions, watch_ms, device_type, country, city, messages, has_reacted, tips, tips_count, facts
+SELECT creator, show_id, person, started_at, first_joined_at, first_position, sessions, watch_ms, device_type, country, city, messages, has_reacted, tips, tips_count, facts
 FROM rollup_show_viewers FINAL
 COMMENT 'Viewers of shows, one row for each person and show';
 

@@ -85,13 +85,13 @@ GROUP BY dimension, name"
 
 const OF_SHOW: &str = of_shows!(groups_of!("SELECT country, city, device_type FROM viewers"));
 
-/// Of two first sessions at the same instant the one in the show with the smaller id counts, so that the answer does not depend on chance.
+/// The first session is the one that stands first in the log: no two stand at one place, so the answer does not depend on chance.
 const OF_SCOPE: &str = groups_of!(concat!(
     "
     SELECT
-        argMin(v.country, (first_joined_at, show_id)) AS country,
-        argMin(v.city, (first_joined_at, show_id)) AS city,
-        argMin(v.device_type, (first_joined_at, show_id)) AS device_type
+        argMin(v.country, first_position) AS country,
+        argMin(v.city, first_position) AS city,
+        argMin(v.device_type, first_position) AS device_type
     FROM show_viewers AS v
     WHERE ",
     scope!(),

@@ -45,7 +45,7 @@ const VIEWERS: &str = of_shows!(
     acts!(),
     "
 SELECT
-    creator, show_id, person, started_at, fromUnixTimestamp64Milli(first_ms, 'UTC') AS first_joined_at, sessions,
+    creator, show_id, person, started_at, fromUnixTimestamp64Milli(first_ms, 'UTC') AS first_joined_at, first_position, sessions,
     toInt64(watch_ms) AS watch_ms, device_type, country, city, messages, has_reacted, tips, tips_count,
     ",
     facts!("show_id"),
@@ -119,7 +119,7 @@ const ROLLUPS: [(&str, &str, &str); 3] = [
     ),
     (
         "rollup_show_viewers",
-        "creator, show_id, person, started_at, first_joined_at, sessions, watch_ms, device_type, country, city, \
+        "creator, show_id, person, started_at, first_joined_at, first_position, sessions, watch_ms, device_type, country, city, \
          messages, has_reacted, tips, tips_count, facts",
         VIEWERS,
     ),

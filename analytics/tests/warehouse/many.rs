@@ -68,7 +68,7 @@ async fn check_audience(figures: &Figures, scope: Scope, period: Period, seen: &
 
     let first_place = |person: &PersonId| {
         let visited = seen.iter().filter(|seen| seen.persons().contains(person));
-        let first = visited.min_by_key(|seen| (seen.first_join(*person), seen.show.id)).unwrap();
+        let first = visited.min_by_key(|seen| seen.first_position(*person)).unwrap();
         first.stays().into_iter().find(|stay| stay.person == *person).unwrap().place
     };
     let expected = demographics(persons_of(seen).iter().map(first_place));

@@ -112,6 +112,11 @@ impl<'a> Seen<'a> {
         self.stays().iter().filter(|stay| stay.person == person).map(|stay| stay.from).min().unwrap()
     }
 
+    pub fn first_position(&self, person: PersonId) -> u64 {
+        let joins = |event: &&&Recorded| matches!(&event.event, ShowEvent::Audience(AudienceEvent::Joined(joined)) if joined.person == person);
+        self.events.iter().find(joins).unwrap().position
+    }
+
     pub fn possible_ms(&self) -> i64 {
         self.persons().iter().map(|person| self.until - self.first_join(*person)).sum()
     }

@@ -47,10 +47,8 @@ async fn the_warehouse_is_as_far_as_its_last_partition_and_never_goes_back() {
             "INSERT INTO loader_progress (topic, partition, position, time, offset, updated_at) VALUES";
         database.client.query(&format!("{insert} {row}")).execute().await.unwrap();
     };
-    let as_of = |position| AsOf {
-        position: Position(position),
-        time: Timestamp::from_millis(2_000 * position as i64),
-    };
+    let as_of =
+        |position| AsOf { position: Position(position), time: Timestamp::from_millis(2 * position as i64) };
     tell(0, 70).await;
     assert_eq!(figures.as_of("t", 2).await.unwrap(), None, "a partition has not told yet");
     tell(1, 50).await;
