@@ -1,6 +1,7 @@
 -- The facts without repeats. Analysts, dashboards and the API read these views, never the tables.
 --
--- FINAL keeps one row for each key; partitions need not be compared, since a repeat stands in the partition of its first copy.
+-- FINAL keeps one row for each key. Where it matters, `do_not_merge_across_partitions_select_final = 1` may be set: a repeat stands in the
+-- partition of its first copy.
 
 CREATE OR REPLACE VIEW events {{on_cluster}} (
     stream String COMMENT 'The stream in the log: show- or payment- with an id',

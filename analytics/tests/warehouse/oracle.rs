@@ -177,7 +177,7 @@ impl<'a> Seen<'a> {
                     acting[0].insert(message.author);
                 }
                 ShowEvent::Interaction(InteractionEvent::Reactions(counted)) => {
-                    acting[1].extend(&counted.first_time)
+                    acting[1].extend(&counted.first_time);
                 }
                 ShowEvent::Ledger(LedgerEvent::TipCaptured(tip)) => {
                     acting[2].insert(tip.person);
@@ -221,7 +221,7 @@ impl<'a> Seen<'a> {
                 lifetimes.iter().filter(|(time, is)| mark_of(*time) == *mark && *is == censored).count()
                     as u64
             };
-            SurvivalStep { minute: *mark as u64, share, gone: here(false), censored: here(true) }
+            SurvivalStep { minute: mark.cast_unsigned(), share, gone: here(false), censored: here(true) }
         };
         marks.iter().map(step).collect()
     }

@@ -111,7 +111,7 @@ fn check_figures(found: &ShowFigures, seen: &Seen<'_>) {
         ))
     });
     let expected = ShowFigures {
-        status: found.status.clone(),
+        status: status(seen).to_owned(),
         started_at: seen.started.map(Timestamp::from_millis),
         ended_at: seen.ended.map(Timestamp::from_millis),
         viewer_count: if seen.ended.is_some() { 0 } else { closing },
@@ -136,6 +136,18 @@ fn check_figures(found: &ShowFigures, seen: &Seen<'_>) {
         pending_tips: asked - settled,
     };
     assert_eq!(*found, expected);
+}
+
+fn status(seen: &Seen<'_>) -> &'static str {
+    let is_cancelled = seen.count(|event| {
+        u64::from(matches!(event, ShowEvent::Lifecycle(schemas::events::LifecycleEvent::Cancelled(_))))
+    }) > 0;
+    match (is_cancelled, seen.started, seen.ended) {
+        (true, ..) => "CANCELLED",
+        (_, _, Some(_)) => "ENDED",
+        (_, Some(_), None) => "LIVE",
+        (_, None, None) => "SCHEDULED",
+    }
 }
 
 pub fn currency_of(show: &Show) -> Currency {
