@@ -1,6 +1,9 @@
-//! The figures: what each means, computed by a plain fold over the log.
+//! The figures: what each means, and where they come from.
 //!
-//! The warehouse (Kafka to ClickHouse) comes here with its own issue; this fold is the yardstick that every
-//! store is measured against. It trusts no count that an event carries and recomputes everything.
+//! [`rows`] makes rows of events for the warehouse, [`migrate`] its tables and views, [`figures`] asks it. [`fold`] computes a show's figures by
+//! a plain fold over the log: the yardstick that every store is measured against. It trusts no count that an event carries.
 
 pub mod figures;
+pub mod fold;
+pub mod migrate;
+pub mod rows;

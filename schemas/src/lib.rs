@@ -8,6 +8,7 @@ mod envelope;
 pub mod events;
 mod ids;
 mod money;
+pub mod published;
 mod sealed;
 pub mod streams;
 mod time;

@@ -1,6 +1,6 @@
 //! What the log says, against what was acknowledged.
 
-use analytics::figures::Fold;
+use analytics::fold::Fold;
 use anyhow::{Context, ensure};
 use domain::Show;
 use platform::event_log::eventstore::EventStoreLog;

@@ -1,7 +1,7 @@
 //! What holds for any commands in any order, with clocks that jump and commands that repeat.
 
 use crate::kit::*;
-use analytics::figures::Fold;
+use analytics::fold::Fold;
 use domain::command::*;
 use domain::{Action, Caller, Command, PlatformRole, Rules, Show};
 use proptest::prelude::*;

@@ -1,0 +1,168 @@
+//! What the figures of shows are made of: the common beginning of every query about shows.
+//!
+//! Parameters: `shows`, the shows, and `streams`, the names of their streams (computed by the query they would not be looked up in the
+//! primary key); `position`, up to where in the log; `time_ms`, up to when a show that runs counts (never less than its
+//! last event). Times are milliseconds since 1970.
+
+/// A literal of common table expressions, to be continued by those of the figure.
+///
+/// - `lifecycle`: what a show is, when it started and ended;
+/// - `clock`: from when to when its figures count, and the time of its last event;
+/// - `intervals`: the effective interval of each session;
+/// - `viewers`: the persons with a session, with the time that they watched, each moment once;
+/// - `steps`: joins and leaves in the order of revisions, with what each does to the viewer count and to the number of unique viewers;
+/// - `chatters`, `reacted`, `tippers`: what persons did, viewers or not.
+macro_rules! of_shows {
+    ($($more:expr),+ $(,)?) => {
+        concat!(
+            "WITH
+lifecycle AS (
+    SELECT
+        show_id,
+        anyIf(c.creator, kind = 'CREATED') AS creator,
+        argMaxIf(c.title, revision, kind IN ('CREATED', 'REVISED')) AS title,
+        argMaxIf(c.category, revision, kind IN ('CREATED', 'REVISED')) AS category,
+        argMaxIf(c.currency, revision, kind IN ('CREATED', 'REVISED')) AS currency,
+        minOrNullIf(occurred_at, kind = 'STARTED') AS started_at,
+        minOrNullIf(occurred_at, kind = 'ENDED') AS ended_at,
+        countIf(kind = 'CANCELLED') > 0 AS is_cancelled
+    FROM show_changes AS c
+    WHERE show_id IN {shows:Array(UUID)} AND position <= {position:UInt64}
+    GROUP BY show_id
+    HAVING countIf(kind = 'CREATED') > 0
+),
+last_events AS (
+    SELECT toUUID(substring(stream, 6)) AS show_id, toUnixTimestamp64Milli(max(occurred_at)) AS last_ms
+    FROM events
+    WHERE stream IN {streams:Array(String)} AND position <= {position:UInt64}
+    GROUP BY stream
+),
+clock AS (
+    SELECT
+        l.*,
+        last_ms,
+        started_at IS NOT NULL AS has_started,
+        toUnixTimestamp64Milli(assumeNotNull(started_at)) AS start_ms,
+        if(ended_at IS NULL, greatest(last_ms, {time_ms:Int64}), toUnixTimestamp64Milli(assumeNotNull(ended_at)))
+            AS until_ms
+    FROM lifecycle AS l
+    INNER JOIN last_events AS e ON e.show_id = l.show_id
+),
+sessions AS (
+    SELECT
+        show_id,
+        session_id,
+        any(c.person) AS person,
+        minIf(c.position, kind = 'JOINED') AS joined_position,
+        minIf(revision, kind = 'JOINED') AS joined_revision,
+        toUnixTimestamp64Milli(minIf(at, kind = 'JOINED')) AS joined_ms,
+        countIf(kind = 'LEFT') = 0 AS is_open,
+        toUnixTimestamp64Milli(minIf(at, kind = 'LEFT')) AS left_ms,
+        anyIf(c.device_type, kind = 'JOINED') AS device_type,
+        anyIf(c.country, kind = 'JOINED') AS country,
+        anyIf(c.city, kind = 'JOINED') AS city
+    FROM audience_changes AS c
+    WHERE show_id IN {shows:Array(UUID)} AND position <= {position:UInt64}
+    GROUP BY show_id, session_id
+    HAVING countIf(kind = 'JOINED') > 0
+),
+intervals AS (
+    SELECT
+        s.*,
+        creator,
+        started_at,
+        ended_at IS NOT NULL AS is_over,
+        until_ms,
+        greatest(joined_ms, if(is_open, until_ms, least(left_ms, until_ms))) AS gone_ms
+    FROM sessions AS s
+    INNER JOIN clock AS c ON c.show_id = s.show_id
+),
+viewers AS (
+    SELECT
+        show_id,
+        person,
+        count() AS sessions,
+        intervalLengthSum(joined_ms, gone_ms) AS watch_ms,
+        min(joined_ms) AS first_ms,
+        min(joined_position) AS first_position,
+        max(gone_ms) AS last_ms,
+        max(is_open) AS is_open,
+        any(i.is_over) AS is_over,
+        any(i.until_ms) AS until_ms,
+        any(i.creator) AS creator,
+        any(i.started_at) AS started_at,
+        argMin(i.device_type, joined_revision) AS device_type,
+        argMin(i.country, joined_revision) AS country,
+        argMin(i.city, joined_revision) AS city
+    FROM intervals AS i
+    GROUP BY show_id, person
+),
+steps AS (
+    SELECT
+        show_id,
+        revision,
+        at_ms,
+        step,
+        multiIf(step = 1 AND open_after = 1, 1, step = -1 AND open_after = 0, -1, 0) AS delta,
+        step = 1 AND joins_after = 1 AS is_new
+    FROM (
+        SELECT
+            show_id,
+            revision,
+            toUnixTimestamp64Milli(occurred_at) AS at_ms,
+            if(kind = 'JOINED', 1, -1) AS step,
+            sum(if(kind = 'JOINED', 1, -1)) OVER earlier AS open_after,
+            countIf(kind = 'JOINED') OVER earlier AS joins_after
+        FROM audience_changes
+        WHERE show_id IN {shows:Array(UUID)} AND position <= {position:UInt64}
+        WINDOW earlier AS (
+            PARTITION BY show_id, person ORDER BY revision ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        )
+    )
+),
+chatters AS (
+    SELECT show_id, author AS person, count() AS messages
+    FROM messages
+    WHERE show_id IN {shows:Array(UUID)} AND position <= {position:UInt64}
+    GROUP BY show_id, author
+),
+reacted AS (
+    SELECT DISTINCT show_id, person
+    FROM reactors
+    WHERE show_id IN {shows:Array(UUID)} AND position <= {position:UInt64}
+),
+tippers AS (
+    SELECT show_id, person, sum(t.amount) AS tips, count() AS tips_count
+    FROM tip_changes AS t
+    WHERE show_id IN {shows:Array(UUID)} AND position <= {position:UInt64} AND kind = 'CAPTURED'
+    GROUP BY show_id, person
+)",
+            $($more),+
+        )
+    };
+}
+
+pub(super) use of_shows;
+
+/// Continues [`of_shows`]: `acts`, the viewers with what they did.
+macro_rules! acts {
+    () => {
+        ",
+acts AS (
+    SELECT
+        v.show_id AS show_id,
+        v.person AS person,
+        v.* EXCEPT (show_id, person),
+        c.messages AS messages,
+        r.show_id != toUUID('00000000-0000-0000-0000-000000000000') AS has_reacted,
+        t.tips AS tips,
+        t.tips_count AS tips_count
+    FROM viewers AS v
+    LEFT JOIN chatters AS c ON c.show_id = v.show_id AND c.person = v.person
+    LEFT JOIN reacted AS r ON r.show_id = v.show_id AND r.person = v.person
+    LEFT JOIN tippers AS t ON t.show_id = v.show_id AND t.person = v.person
+)"
+    };
+}
+
+pub(super) use acts;

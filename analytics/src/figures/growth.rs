@@ -1,0 +1,97 @@
+//! Growth: who came back. Followers and subscribers join here when their events exist.
+
+use clickhouse::Row;
+use serde::Deserialize;
+
+use super::{FigureError, Figures, Period, Scope, ratio, scope, signed};
+
+/// How many of the viewers of a period had watched before it.
+#[derive(Clone, PartialEq, Eq, Debug, Row, Deserialize)]
+pub struct Returning {
+    /// Persons who watched shows that started in the period.
+    pub viewers: u64,
+    /// Those of them who watched a show of the same scope that started before the period.
+    pub returning: u64,
+}
+
+impl Returning {
+    /// The returning share of viewers.
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        ratio(signed(self.returning), signed(self.viewers))
+    }
+}
+
+/// Of the persons who came first in one month, how many came in another.
+#[derive(Clone, PartialEq, Eq, Debug, Row, Deserialize)]
+pub struct Cohort {
+    /// Month of their first visit in the scope, as `2025-06`.
+    pub first_month: String,
+    /// A month, the same or a later one.
+    pub month: String,
+    /// How many of them came in it.
+    pub persons: u64,
+}
+
+/// `started_at` is NULL of shows that never started, and nobody watched those.
+const RETURNING: &str = concat!(
+    "
+SELECT countIf(now_here) AS viewers, countIf(now_here AND before_here) AS returning
+FROM (
+    SELECT
+        person,
+        max(assumeNotNull(",
+    scope!(),
+    ")) AS now_here,
+        max(assumeNotNull(started_at) < fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')) AS before_here
+    FROM show_viewers
+    WHERE ({everybody:UInt8} OR creator = {creator:UUID})
+        AND started_at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')
+    GROUP BY person
+)"
+);
+
+/// A visit counts in the month in which a person came first into a show.
+const COHORTS: &str = concat!(
+    "
+SELECT
+    formatDateTime(first_month, '%Y-%m') AS first_month,
+    formatDateTime(arrayJoin(months), '%Y-%m') AS month,
+    count() AS persons
+FROM (
+    SELECT
+        person,
+        min(toStartOfMonth(toDate(first_joined_at, {time_zone:String}))) AS first_month,
+        groupUniqArray(toStartOfMonth(toDate(first_joined_at, {time_zone:String}))) AS months
+    FROM show_viewers
+    WHERE ",
+    scope!(),
+    "
+    GROUP BY person
+)
+GROUP BY first_month, month
+ORDER BY first_month, month"
+);
+
+impl Figures {
+    /// How many of the viewers of a period had watched before it.
+    ///
+    /// # Errors
+    /// [`FigureError::Warehouse`].
+    pub async fn returning(&self, scope: Scope, period: Period) -> Result<Returning, FigureError> {
+        Ok(self.of_scope(RETURNING, scope, period).fetch_one().await?)
+    }
+
+    /// Cohorts by month of first visit, among the shows that started in a period.
+    ///
+    /// # Errors
+    /// [`FigureError::Warehouse`].
+    pub async fn cohorts(
+        &self,
+        scope: Scope,
+        period: Period,
+        time_zone: &str,
+    ) -> Result<Vec<Cohort>, FigureError> {
+        Ok(self.of_scope(COHORTS, scope, period).param("time_zone", time_zone).fetch_all().await?)
+    }
+}

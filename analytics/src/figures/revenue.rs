@@ -1,0 +1,118 @@
+//! Money: tips captured. Refunds, tickets, gifts and subscriptions join here when their events exist.
+
+use clickhouse::Row;
+use rust_decimal::Decimal;
+use schemas::{Currency, Money};
+use serde::Deserialize;
+
+use super::{FigureError, Figures, Period, Scope};
+
+/// What was taken in one currency.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Revenue {
+    /// Tips captured.
+    pub tips: Money,
+    /// Number of tips captured.
+    pub tips_count: u64,
+    /// Persons who tipped.
+    pub tippers: u64,
+}
+
+/// What was taken on one day.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RevenueByDay {
+    /// The day in the asked time zone, as `2025-06-27`.
+    pub day: String,
+    /// Tips captured, in one currency.
+    pub tips: Money,
+}
+
+/// An amount that the warehouse gives as text.
+pub(super) fn money(amount: &str, currency: Currency) -> Result<Money, FigureError> {
+    let amount: Decimal = amount.parse().map_err(|_| FigureError::Money)?;
+    Money::new(amount, currency).map_err(|_| FigureError::Money)
+}
+
+/// Money counts when it was captured, whenever the show was.
+macro_rules! captured {
+    () => {
+        "
+FROM tip_changes
+WHERE kind = 'CAPTURED'
+    AND occurred_at >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')
+    AND occurred_at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')
+    AND ({everybody:UInt8} OR show_id IN (SELECT show_id FROM shows WHERE creator = {creator:UUID}))"
+    };
+}
+
+const BY_CURRENCY: &str = concat!(
+    "
+SELECT currency, '' AS day, toString(sum(amount)) AS tips, count() AS tips_count, uniqExact(person) AS tippers",
+    captured!(),
+    "
+GROUP BY currency
+ORDER BY currency"
+);
+
+const BY_DAY: &str = concat!(
+    "
+SELECT
+    currency,
+    toString(toDate(occurred_at, {time_zone:String})) AS day,
+    toString(sum(amount)) AS tips,
+    count() AS tips_count,
+    uniqExact(person) AS tippers",
+    captured!(),
+    "
+GROUP BY day, currency
+ORDER BY day, currency"
+);
+
+#[derive(Row, Deserialize)]
+struct Answer {
+    currency: String,
+    day: String,
+    tips: String,
+    tips_count: u64,
+    tippers: u64,
+}
+
+impl Answer {
+    fn money(&self) -> Result<Money, FigureError> {
+        money(&self.tips, self.currency.parse().map_err(|_| FigureError::Money)?)
+    }
+}
+
+impl Figures {
+    /// What was captured in a period, by currency.
+    ///
+    /// # Errors
+    /// [`FigureError`].
+    pub async fn revenue(&self, scope: Scope, period: Period) -> Result<Vec<Revenue>, FigureError> {
+        let answers: Vec<Answer> = self.of_scope(BY_CURRENCY, scope, period).fetch_all().await?;
+        answers
+            .into_iter()
+            .map(|answer| {
+                Ok(Revenue { tips: answer.money()?, tips_count: answer.tips_count, tippers: answer.tippers })
+            })
+            .collect()
+    }
+
+    /// What was captured on each day of a period, by currency. Days without revenue are left out.
+    ///
+    /// # Errors
+    /// [`FigureError`].
+    pub async fn revenue_by_day(
+        &self,
+        scope: Scope,
+        period: Period,
+        time_zone: &str,
+    ) -> Result<Vec<RevenueByDay>, FigureError> {
+        let query = self.of_scope(BY_DAY, scope, period).param("time_zone", time_zone);
+        let answers: Vec<Answer> = query.fetch_all().await?;
+        answers
+            .into_iter()
+            .map(|answer| Ok(RevenueByDay { tips: answer.money()?, day: answer.day }))
+            .collect()
+    }
+}

@@ -1,0 +1,258 @@
+//! The figures of one show, as of a position.
+
+use clickhouse::Row;
+use schemas::{Currency, Money, ShowId, Timestamp};
+use serde::Deserialize;
+
+use super::definition::{acts, of_shows};
+use super::{AsOf, FigureError, Figures, ratio, revenue, signed};
+
+/// A show's figures. Definitions: `docs/metrics.md`. Ratios are methods, so that each is made of the same parts everywhere.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ShowFigures {
+    /// SCHEDULED, LIVE, ENDED or CANCELLED.
+    pub status: String,
+    /// When it started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Persons with a session open now; 0 after the end.
+    pub viewer_count: u64,
+    /// The viewer count now, or just before the end: what the answer to *end* says.
+    pub closing_viewer_count: u64,
+    /// The largest viewer count at any event of the show.
+    pub peak_viewers: u64,
+    /// Sessions begun.
+    pub total_views: u64,
+    /// Distinct persons who began a session.
+    pub unique_viewers: u64,
+    /// From start to end (or as of), in milliseconds.
+    pub duration_ms: i64,
+    /// Σ over persons of the time covered by at least one of their sessions, in milliseconds.
+    pub watch_ms: i64,
+    /// Σ over persons from first join to end (or as of), in milliseconds: what retention divides by.
+    pub possible_watch_ms: i64,
+    /// Messages shown.
+    pub messages: u64,
+    /// Reactions.
+    pub reactions: u64,
+    /// Viewers who wrote, reacted or tipped.
+    pub engaged: u64,
+    /// Viewers who tipped.
+    pub tippers: u64,
+    /// Tips captured.
+    pub total_tips: Money,
+    /// Number of tips captured.
+    pub tips_count: u64,
+    /// Tips whose payment is under way.
+    pub pending_tips: u64,
+}
+
+impl ShowFigures {
+    /// `watchTime ÷ uniqueViewers`, in seconds.
+    #[must_use]
+    pub fn average_view_seconds(&self) -> f64 {
+        ratio(self.watch_ms, signed(self.unique_viewers) * 1_000)
+    }
+
+    /// `watchTime ÷ duration`.
+    #[must_use]
+    pub fn average_concurrent(&self) -> f64 {
+        ratio(self.watch_ms, self.duration_ms)
+    }
+
+    /// `Σ watchTime ÷ Σ (first join → end)`, over persons.
+    #[must_use]
+    pub fn viewer_retention(&self) -> f64 {
+        ratio(self.watch_ms, self.possible_watch_ms)
+    }
+
+    /// Viewers who wrote, reacted or tipped ÷ uniqueViewers.
+    #[must_use]
+    pub fn engagement_rate(&self) -> f64 {
+        ratio(signed(self.engaged), signed(self.unique_viewers))
+    }
+
+    /// Viewers who tipped ÷ uniqueViewers.
+    #[must_use]
+    pub fn tip_conversion(&self) -> f64 {
+        ratio(signed(self.tippers), signed(self.unique_viewers))
+    }
+}
+
+/// Continues the definition: one row a show, `figures`. Also what the roll-up of shows is made of.
+macro_rules! figures_of_shows {
+    ($($more:expr),+ $(,)?) => {
+        of_shows!(
+            acts!(),
+            ",
+audiences AS (
+    SELECT
+        show_id,
+        sum(a.sessions) AS total_views,
+        count() AS unique_viewers,
+        sum(a.watch_ms) AS watch_ms,
+        sum(until_ms - first_ms) AS possible_watch_ms,
+        countIf(a.messages > 0 OR has_reacted OR a.tips_count > 0) AS engaged,
+        countIf(a.tips_count > 0) AS tippers
+    FROM acts AS a
+    GROUP BY show_id
+),
+counts AS (
+    SELECT show_id, max(viewers_after) AS peak_viewers, sum(delta) AS viewer_count
+    FROM (
+        SELECT
+            show_id,
+            delta,
+            sum(delta) OVER (
+                PARTITION BY show_id ORDER BY revision ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+            ) AS viewers_after
+        FROM steps
+    )
+    GROUP BY show_id
+),
+written AS (
+    SELECT show_id, sum(c.messages) AS messages FROM chatters AS c GROUP BY show_id
+),
+reacting AS (
+    SELECT show_id, sum(count) AS reactions
+    FROM reactions
+    WHERE show_id IN {shows:Array(UUID)} AND position <= {position:UInt64}
+    GROUP BY show_id
+),
+tipping AS (
+    SELECT
+        show_id,
+        sumIf(amount, kind = 'CAPTURED') AS tips,
+        countIf(kind = 'CAPTURED') AS tips_count,
+        countIf(kind = 'REQUESTED') - countIf(kind != 'REQUESTED') AS pending_tips
+    FROM tip_changes
+    WHERE show_id IN {shows:Array(UUID)} AND position <= {position:UInt64}
+    GROUP BY show_id
+),
+figures AS (
+    SELECT
+        c.show_id AS show_id,
+        creator,
+        title,
+        category,
+        currency,
+        multiIf(is_cancelled, 'CANCELLED', ended_at IS NOT NULL, 'ENDED', has_started, 'LIVE', 'SCHEDULED') AS status,
+        started_at,
+        ended_at,
+        until_ms,
+        if(has_started, until_ms - start_ms, 0) AS duration_ms,
+        toUInt64(if(ended_at IS NULL, n.viewer_count, 0)) AS viewer_count,
+        toUInt64(n.viewer_count) AS closing_viewer_count,
+        toUInt64(n.peak_viewers) AS peak_viewers,
+        a.total_views AS total_views,
+        a.unique_viewers AS unique_viewers,
+        toInt64(a.watch_ms) AS watch_ms,
+        a.possible_watch_ms AS possible_watch_ms,
+        w.messages AS messages,
+        r.reactions AS reactions,
+        a.engaged AS engaged,
+        a.tippers AS tippers,
+        t.tips AS tips,
+        t.tips_count AS tips_count,
+        toUInt64(t.pending_tips) AS pending_tips
+    FROM clock AS c
+    LEFT JOIN audiences AS a ON a.show_id = c.show_id
+    LEFT JOIN counts AS n ON n.show_id = c.show_id
+    LEFT JOIN written AS w ON w.show_id = c.show_id
+    LEFT JOIN reacting AS r ON r.show_id = c.show_id
+    LEFT JOIN tipping AS t ON t.show_id = c.show_id
+)",
+            $($more),+
+        )
+    };
+}
+
+pub(super) use figures_of_shows;
+
+const FIGURES: &str = figures_of_shows!(
+    "
+SELECT
+    status,
+    toUnixTimestamp64Milli(started_at) AS started_ms,
+    toUnixTimestamp64Milli(ended_at) AS ended_ms,
+    currency,
+    viewer_count,
+    closing_viewer_count,
+    peak_viewers,
+    total_views,
+    unique_viewers,
+    duration_ms,
+    watch_ms,
+    possible_watch_ms,
+    messages,
+    reactions,
+    engaged,
+    tippers,
+    toString(tips) AS tips,
+    tips_count,
+    pending_tips
+FROM figures"
+);
+
+#[derive(Row, Deserialize)]
+struct Answer {
+    status: String,
+    started_ms: Option<i64>,
+    ended_ms: Option<i64>,
+    currency: String,
+    viewer_count: u64,
+    closing_viewer_count: u64,
+    peak_viewers: u64,
+    total_views: u64,
+    unique_viewers: u64,
+    duration_ms: i64,
+    watch_ms: i64,
+    possible_watch_ms: i64,
+    messages: u64,
+    reactions: u64,
+    engaged: u64,
+    tippers: u64,
+    tips: String,
+    tips_count: u64,
+    pending_tips: u64,
+}
+
+impl Figures {
+    /// The figures of a show; `None` where the warehouse does not know it.
+    ///
+    /// # Errors
+    /// [`FigureError`].
+    pub async fn show(&self, show: ShowId, as_of: AsOf) -> Result<Option<ShowFigures>, FigureError> {
+        let answer: Option<Answer> = self.of_shows(FIGURES, &[show], as_of).fetch_optional().await?;
+        answer.map(TryInto::try_into).transpose()
+    }
+}
+
+impl TryFrom<Answer> for ShowFigures {
+    type Error = FigureError;
+
+    fn try_from(answer: Answer) -> Result<Self, FigureError> {
+        let currency: Currency = answer.currency.parse().map_err(|_| FigureError::Money)?;
+        Ok(Self {
+            status: answer.status,
+            started_at: answer.started_ms.map(Timestamp::from_millis),
+            ended_at: answer.ended_ms.map(Timestamp::from_millis),
+            viewer_count: answer.viewer_count,
+            closing_viewer_count: answer.closing_viewer_count,
+            peak_viewers: answer.peak_viewers,
+            total_views: answer.total_views,
+            unique_viewers: answer.unique_viewers,
+            duration_ms: answer.duration_ms,
+            watch_ms: answer.watch_ms,
+            possible_watch_ms: answer.possible_watch_ms,
+            messages: answer.messages,
+            reactions: answer.reactions,
+            engaged: answer.engaged,
+            tippers: answer.tippers,
+            total_tips: revenue::money(&answer.tips, currency)?,
+            tips_count: answer.tips_count,
+            pending_tips: answer.pending_tips,
+        })
+    }
+}

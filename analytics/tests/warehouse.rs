@@ -1,0 +1,23 @@
+//! Every figure over the real engine against a brute-force computation, on random shows whose rows come late, repeated and reordered.
+//!
+//! `TALLY_TEST_CLICKHOUSE_URL` names a ClickHouse where databases may be made and dropped. Without it nothing is tested, loudly.
+#![allow(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    clippy::type_complexity,
+    clippy::redundant_closure_for_method_calls,
+    reason = "what is not as expected fails the test"
+)]
+
+#[path = "warehouse/engine.rs"]
+mod engine;
+#[path = "warehouse/many.rs"]
+mod many;
+#[path = "warehouse/oracle.rs"]
+mod oracle;
+#[path = "warehouse/properties.rs"]
+mod properties;
+#[path = "warehouse/tables.rs"]
+mod tables;
+#[path = "warehouse/world.rs"]
+mod world;

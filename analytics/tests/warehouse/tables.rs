@@ -1,0 +1,62 @@
+//! The tables themselves.
+
+use super::engine::Database;
+use analytics::figures::{AsOf, Figures};
+use analytics::migrate::{Layout, migrate};
+use schemas::{Position, Timestamp};
+
+#[tokio::test]
+async fn migrations_are_applied_once_and_may_be_applied_again() {
+    let Some(database) = Database::new().await else { return };
+    assert_eq!(migrate(&database.client, &Layout::default()).await.unwrap(), Vec::<&str>::new());
+    // as after a stop half-way: everything again, over what is there
+    database.client.query("TRUNCATE TABLE schema_migrations").execute().await.unwrap();
+    assert_eq!(migrate(&database.client, &Layout::default()).await.unwrap().len(), 3);
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn every_table_and_column_says_what_it_is() {
+    let Some(database) = Database::new().await else { return };
+    let silent = "SELECT concat(table, '.', name) FROM system.columns WHERE database = currentDatabase() AND comment = ''
+        UNION ALL SELECT name FROM system.tables WHERE database = currentDatabase() AND comment = ''";
+    let silent: Vec<String> = database.client.query(silent).fetch_all().await.unwrap();
+    assert_eq!(silent, Vec::<String>::new());
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn retention_follows_the_setting() {
+    let Some(database) = Database::new().await else { return };
+    let ttl =
+        "SELECT countIf(engine_full LIKE '% TTL %') FROM system.tables WHERE database = currentDatabase()";
+    for (days, kept) in [(Some(30), 8_u64), (Some(30), 8), (Some(60), 8), (None, 0)] {
+        migrate(&database.client, &Layout { retention_days: days, cluster: None }).await.unwrap();
+        assert_eq!(database.client.query(ttl).fetch_one::<u64>().await.unwrap(), kept, "{days:?}");
+    }
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn the_warehouse_is_as_far_as_its_last_partition_and_never_goes_back() {
+    let Some(database) = Database::new().await else { return };
+    let figures = Figures::new(database.client.clone());
+    let tell = async |partition: i32, position: u64| {
+        let row = format!("('t', {partition}, {position}, {}, 1, now64(3))", position * 2);
+        let insert =
+            "INSERT INTO loader_progress (topic, partition, position, time, offset, updated_at) VALUES";
+        database.client.query(&format!("{insert} {row}")).execute().await.unwrap();
+    };
+    let as_of =
+        |position| AsOf { position: Position(position), time: Timestamp::from_millis(2 * position as i64) };
+    tell(0, 70).await;
+    assert_eq!(figures.as_of("t", 2).await.unwrap(), None, "a partition has not told yet");
+    tell(1, 50).await;
+    assert_eq!(figures.as_of("t", 2).await.unwrap(), Some(as_of(50)));
+    // a loader that was taken for dead tells late what it knew
+    tell(1, 40).await;
+    assert_eq!(figures.as_of("t", 2).await.unwrap(), Some(as_of(50)));
+    tell(1, 90).await;
+    assert_eq!(figures.as_of("t", 2).await.unwrap(), Some(as_of(70)));
+    database.drop().await;
+}
