@@ -57,7 +57,8 @@ async fn starts_serves_stops_and_keeps_data() {
     make_tips(&server).await;
     assert_eq!(write(&server, SUM).await, "42");
     write(&server, "SYSTEM FLUSH LOGS").await;
-    let recorded = "SELECT count() FROM system.query_log WHERE query LIKE '%sum(amount)%' AND is_initial_query";
+    let recorded =
+        "SELECT count() FROM system.query_log WHERE query LIKE '%sum(amount)%' AND is_initial_query";
     let before: u32 = write(&server, recorded).await.parse().unwrap();
     assert!(before > 0);
     for (setting, value) in [("fsync_after_insert", "1"), ("fsync_part_directory", "1")] {
