@@ -12,29 +12,27 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use rustix::process::Signal;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
-use self::settings::{LISTEN, TALLY};
-use self::supervisor::Shared;
+use self::cluster::Cluster;
+use self::settings::TALLY;
+use crate::supervision::error::ServerError;
+use crate::supervision::{KILL_TIMEOUT, LISTEN, ServerState, Supervised};
 
 mod account;
 mod binaries;
-mod child;
 mod cluster;
 mod error;
 mod orphan;
 mod settings;
-mod supervisor;
-mod tool;
 
 pub use self::error::PostgresError;
+
+/// How the private server is doing.
+pub type PostgresState = ServerState;
 
 /// Crash recovery replays at most a few hundred megabytes of log, which a slow disk does in this time.
 const START_TIMEOUT_DEFAULT: Duration = Duration::from_secs(120);
@@ -44,12 +42,6 @@ const STOP_TIMEOUT_DEFAULT: Duration = Duration::from_secs(20);
 
 /// The immediate shutdown writes nothing, so it is over in a blink or something is wrong.
 const STOP_IMMEDIATE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The kernel's own kill can only wait for the disk.
-const KILL_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Dropping must not hang: the orderly shutdown gets this long before the immediate one.
-const DROP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Every service of one machine with its pool, and some for people.
 const MAX_CONNECTIONS_DEFAULT: u32 = 100;
@@ -94,8 +86,8 @@ impl PostgresConfig {
     }
 
     /// The signals of a stop: orderly, then without a checkpoint (recovered at the next start), then by force.
-    fn stop_escalation(&self) -> [(Signal, Duration); 3] {
-        [
+    fn stop_escalation(&self) -> Vec<(Signal, Duration)> {
+        vec![
             (Signal::INT, self.stop_timeout),
             (Signal::QUIT, STOP_IMMEDIATE_TIMEOUT),
             (Signal::KILL, KILL_TIMEOUT),
@@ -103,28 +95,9 @@ impl PostgresConfig {
     }
 }
 
-/// How the private server is doing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PostgresState {
-    /// It accepts connections.
-    Running,
-    /// It died and is being started again.
-    Restarting {
-        /// Which restart of the last minutes this is, from 1.
-        attempt: usize,
-    },
-    /// It was stopped on request.
-    Stopped,
-    /// It died too often and stays down.
-    Failed {
-        /// What was seen last.
-        reason: String,
-    },
-}
-
 /// A running private Postgres server. Dropping it stops it too, but blocks for it: prefer [`Postgres::stop`].
 pub struct Postgres {
-    shared: Arc<Shared>,
+    supervised: Supervised<Cluster>,
 }
 
 impl Postgres {
@@ -134,31 +107,18 @@ impl Postgres {
     /// # Errors
     /// Says what is missing, in use or broken, and what to do about it.
     pub async fn start(config: PostgresConfig) -> Result<Self, PostgresError> {
-        let preparing = config.clone();
-        let cluster = tokio::task::spawn_blocking(move || cluster::prepare(&preparing))
+        let port = config.port;
+        let (cluster, lock) = tokio::task::spawn_blocking(move || cluster::prepare(config))
             .await
-            .map_err(|_| PostgresError::Abandoned)??;
-        // from here on dropping the handle stops the server, also when this future is dropped
-        let this = Self {
-            shared: Arc::new(Shared {
-                port: AtomicU16::new(supervisor::choose_port(config.port)?),
-                config,
-                cluster,
-                state: watch::Sender::new(PostgresState::Running),
-                stopping: CancellationToken::new(),
-                child: Mutex::new(None),
-            }),
-        };
-        this.shared.first_start().await?;
-        tokio::spawn(Arc::clone(&this.shared).supervise());
-        Ok(this)
+            .map_err(|_| ServerError::Abandoned { server: settings::NAME })??;
+        Ok(Self { supervised: Supervised::start(cluster, port, lock).await? })
     }
 
     /// The address of the product's database, with the password: `postgres://tally:…@127.0.0.1:…/tally`.
     /// It stays the same as long as this handle lives.
     #[must_use]
     pub fn url(&self) -> String {
-        url(&self.shared.cluster.password, self.port())
+        url(&self.supervised.server().password, self.port())
     }
 
     /// The address of the database that another process runs over this directory; `None` where none does.
@@ -172,26 +132,18 @@ impl Postgres {
     /// The TCP port on the loopback address.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.shared.port.load(Ordering::Relaxed)
+        self.supervised.port()
     }
 
     /// How the server is doing, now and from now on.
     #[must_use]
     pub fn state(&self) -> watch::Receiver<PostgresState> {
-        self.shared.state.subscribe()
+        self.supervised.state()
     }
 
     /// Waits until the server is given up, and says why. Never returns if it runs or is stopped.
     pub async fn failed(&self) -> String {
-        let mut state = self.state();
-        loop {
-            if let PostgresState::Failed { reason } = &*state.borrow_and_update() {
-                return reason.clone();
-            }
-            if state.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
+        self.supervised.failed().await
     }
 
     /// Stops the server: connections are closed and everything is written out. If that takes too long,
@@ -201,31 +153,7 @@ impl Postgres {
     /// # Errors
     /// If the process survives even the kernel's kill.
     pub async fn stop(&self) -> Result<(), PostgresError> {
-        self.shared.stopping.cancel();
-        let child = self.shared.child.lock().take();
-        if let Some(child) = child
-            && !child.stop(&self.shared.config.stop_escalation()).await
-        {
-            return Err(PostgresError::WillNotStop { pid: child.pid() });
-        }
-        self.shared.state.send_replace(PostgresState::Stopped);
-        self.shared.cluster.lock.lock().take();
-        Ok(())
-    }
-}
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        self.shared.stopping.cancel();
-        let Some(child) = self.shared.child.lock().take() else {
-            return;
-        };
-        let [(orderly, _), immediate, kill] = self.shared.config.stop_escalation();
-        if !child.stop_blocking(&[(orderly, DROP_TIMEOUT), immediate, kill]) {
-            tracing::error!(postgres.pid = child.pid(), "the database server does not end");
-        }
-        self.shared.state.send_replace(PostgresState::Stopped);
-        self.shared.cluster.lock.lock().take();
+        Ok(self.supervised.stop().await?)
     }
 }
 
@@ -233,7 +161,7 @@ impl fmt::Debug for Postgres {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Postgres")
-            .field("dir", &self.shared.cluster.dir)
+            .field("dir", &self.supervised.server().dir)
             .field("port", &self.port())
             .finish_non_exhaustive()
     }

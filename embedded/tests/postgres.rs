@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use embedded::ServerError;
 use embedded::postgres::{Postgres, PostgresConfig, PostgresError, PostgresState};
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{Connection, PgConnection};
@@ -141,7 +142,10 @@ async fn two_directories_are_two_servers_and_one_directory_is_one() {
 
     let error = Postgres::start(config(&left)).await.unwrap_err();
     let own_pid = std::process::id().to_string();
-    assert!(matches!(&error, PostgresError::AlreadyRunning { pid, .. } if *pid == own_pid), "{error}");
+    assert!(
+        matches!(&error, PostgresError::Server(ServerError::AlreadyRunning { pid, .. }) if *pid == own_pid),
+        "{error}"
+    );
     assert!(error.to_string().contains("in use by another Tally"), "{error}");
     connect(&one).await;
     tokio::try_join!(one.stop(), two.stop()).unwrap();
@@ -198,7 +202,10 @@ async fn what_is_in_the_way_is_named() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = listener.local_addr().unwrap().port();
     let error = Postgres::start(PostgresConfig { port: taken, ..config(&dir) }).await.unwrap_err();
-    assert!(matches!(error, PostgresError::PortTaken { port } if port == taken), "{error}");
+    assert!(
+        matches!(error, PostgresError::Server(ServerError::PortTaken { port }) if port == taken),
+        "{error}"
+    );
     drop(listener);
 
     let bad = [("shared_preload_libraries".to_owned(), "no_such_library".to_owned())].into();

@@ -50,6 +50,9 @@ enum Command {
     Demo(command::demo::Demo),
     /// Measure throughput and latency on this machine, each figure beside its baseline.
     Bench(command::bench::Bench),
+    /// Run the private ClickHouse alone; its supervisor asks for it.
+    #[command(hide = true, name = embedded::clickhouse::launcher::COMMAND)]
+    ClickHouseServer(command::clickhouse_server::ClickHouseServer),
 }
 
 impl Cli {
@@ -70,6 +73,7 @@ impl Cli {
             Command::Config(show) => show.run(self.config.as_deref()),
             Command::Demo(demo) => block_on(demo.run(&config()?)),
             Command::Bench(bench) => block_on(bench.run(&config()?)),
+            Command::ClickHouseServer(server) => server.run(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the command line can be told to do, one file each.
 
 pub(crate) mod bench;
+pub(crate) mod clickhouse_server;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod event_log;

@@ -6,21 +6,23 @@
 //! <data dir>/cluster/   Postgres' own directory, owned by the server's account
 //! ```
 
-use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
-use parking_lot::Mutex;
-use uuid::Uuid;
+use rustix::process::Signal;
 
 use super::account::Account;
 use super::binaries::{self, Binaries};
 use super::error::PostgresError;
-use super::settings::{HBA, TALLY};
-use super::tool;
+use super::settings::{self, HBA, NAME, TALLY};
 use super::{PostgresConfig, orphan};
+use crate::supervision::error::ServerError;
+use crate::supervision::tool::{self, LastWord};
+use crate::supervision::{EarlyEnd, Server, directory};
 
 /// Room that a new cluster needs: 46 MiB at rest, three 16 MiB log segments, and some air.
 const NEW_CLUSTER_MIB: u64 = 200;
@@ -28,27 +30,23 @@ const NEW_CLUSTER_MIB: u64 = 200;
 /// The data directory may be entered by the server's account, not listed.
 const DATA_DIR_MODE: u32 = 0o711;
 
-/// Files with secrets are ours alone.
-const SECRET_MODE: u32 = 0o600;
-
 /// Postgres insists that nobody else can enter its directory.
 const CLUSTER_MODE: u32 = 0o700;
 
 /// A cluster that is locked, complete and not running.
 pub(crate) struct Cluster {
+    config: PostgresConfig,
     pub(crate) dir: PathBuf,
-    pub(crate) binaries: Binaries,
-    pub(crate) account: Account,
+    binaries: Binaries,
+    account: Account,
     pub(crate) password: String,
-    /// Held as long as the cluster is ours: until it is stopped.
-    pub(crate) lock: Mutex<Option<File>>,
 }
 
 /// Makes the cluster ready to be started: takes its lock, finds the server, stops what an earlier run
 /// left running, and creates what is missing. Blocks.
-pub(crate) fn prepare(config: &PostgresConfig) -> Result<Cluster, PostgresError> {
-    let data_dir = open_data_dir(&config.data_dir)?;
-    let lock = lock(&data_dir)?;
+pub(crate) fn prepare(config: PostgresConfig) -> Result<(Cluster, File), PostgresError> {
+    let data_dir = directory::open(&config.data_dir, DATA_DIR_MODE)?;
+    let lock = directory::lock(NAME, &data_dir)?;
     let account = Account::choose()?;
     account.check_can_reach(&data_dir)?;
     let dir = data_dir.join("cluster");
@@ -57,8 +55,8 @@ pub(crate) fn prepare(config: &PostgresConfig) -> Result<Cluster, PostgresError>
     orphan::stop(&dir)?;
 
     let stored = read_password(&data_dir)?;
-    let password = stored.clone().unwrap_or_else(new_password);
-    let cluster = Cluster { dir, binaries, account, password, lock: Mutex::new(Some(lock)) };
+    let password = stored.clone().unwrap_or_else(directory::new_secret);
+    let cluster = Cluster { config, dir, binaries, account, password };
     match (existing.is_some(), stored.is_some()) {
         (true, true) => {}
         (true, false) => {
@@ -73,28 +71,23 @@ pub(crate) fn prepare(config: &PostgresConfig) -> Result<Cluster, PostgresError>
             cluster.create(&data_dir)?;
         }
     }
-    Ok(cluster)
+    Ok((cluster, lock))
 }
 
 impl Cluster {
     /// Creates the cluster beside its place and then moves it there, so that it is whole or absent.
     fn create(&self, data_dir: &Path) -> Result<(), PostgresError> {
-        check_space(data_dir)?;
+        directory::check_space(NAME, data_dir, NEW_CLUSTER_MIB)?;
         tracing::info!(postgres.dir = %self.dir.display(), "creating the database cluster");
         let unfinished = self.dir.with_extension("unfinished");
-        match fs::remove_dir_all(&unfinished) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(PostgresError::io(format!("remove {}", unfinished.display()))(error));
-            }
-            Ok(()) | Err(_) => {}
-        }
+        directory::remove(&unfinished)?;
         DirBuilder::new()
             .mode(CLUSTER_MODE)
             .create(&unfinished)
             .map_err(PostgresError::io(format!("create {}", unfinished.display())))?;
         self.account.own(&unfinished)?;
 
-        let mut initdb = tool::tied_to_us(&self.binaries.program("initdb"));
+        let mut initdb = tool::tied_to_us(&self.binaries.program("initdb"), LastWord::Interrupt);
         initdb
             .arg("--pgdata")
             .arg(&unfinished)
@@ -122,7 +115,7 @@ impl Cluster {
 
     /// Runs statements, one a line, in a server without network that ends afterwards.
     fn single_user(&self, step: &'static str, dir: &Path, sql: &str) -> Result<(), PostgresError> {
-        let mut postgres = tool::tied_to_us(&self.binaries.program("postgres"));
+        let mut postgres = tool::tied_to_us(&self.binaries.program("postgres"), LastWord::Interrupt);
         postgres
             .arg("--single")
             .arg("-D")
@@ -132,52 +125,49 @@ impl Cluster {
             .args(["-c", "log_min_error_statement=panic", "-c", "log_checkpoints=off"])
             .arg("postgres");
         self.account.apply(postgres.current_dir("/"));
-        tool::run(step, postgres, sql)
+        Ok(tool::run(step, postgres, sql)?)
     }
 }
 
-fn open_data_dir(dir: &Path) -> Result<PathBuf, PostgresError> {
-    let describe = |verb: &str| format!("{verb} the data directory {}", dir.display());
-    DirBuilder::new().recursive(true).create(dir).map_err(PostgresError::io(describe("create")))?;
-    let dir = dir.canonicalize().map_err(PostgresError::io(describe("resolve")))?;
-    let metadata = fs::metadata(&dir).map_err(PostgresError::io(describe("look at")))?;
-    let enterable = DATA_DIR_MODE & 0o011;
-    if metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & enterable != enterable {
-        let mode = (metadata.mode() & 0o777) | DATA_DIR_MODE;
-        fs::set_permissions(&dir, Permissions::from_mode(mode))
-            .map_err(PostgresError::io(describe("open")))?;
-    }
-    Ok(dir)
-}
+impl Server for Cluster {
+    const NAME: &'static str = NAME;
 
-fn lock(data_dir: &Path) -> Result<File, PostgresError> {
-    let path = data_dir.join("lock");
-    let describe = || format!("lock {}", path.display());
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(SECRET_MODE)
-        .open(&path)
-        .map_err(PostgresError::io(describe()))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            // the holder's id is a courtesy; without it the refusal stands
-            let _ = file.read_to_string(&mut pid);
-            return Err(PostgresError::AlreadyRunning {
-                dir: data_dir.to_owned(),
-                pid: pid.trim().to_owned(),
-            });
+    fn start_timeout(&self) -> Duration {
+        self.config.start_timeout
+    }
+
+    fn stop_escalation(&self) -> Vec<(Signal, Duration)> {
+        self.config.stop_escalation()
+    }
+
+    fn command(&self, port: u16) -> Result<Command, ServerError> {
+        let mut command = tool::tied_to_us(&self.binaries.program("postgres"), LastWord::Interrupt);
+        command.arg("-D").arg(&self.dir);
+        for (name, value) in settings::all(&self.config, port) {
+            command.arg("-c").arg(format!("{name}={value}"));
         }
-        Err(TryLockError::Error(error)) => return Err(PostgresError::io(describe())(error)),
+        self.account.apply(command.current_dir("/"));
+        Ok(command)
     }
-    file.set_len(0)
-        .and_then(|()| writeln!(file, "{}", std::process::id()))
-        .map_err(PostgresError::io(describe()))?;
-    Ok(file)
+
+    async fn is_ready(&self, pid: i32, _port: u16) -> bool {
+        orphan::PidFile::read(&self.dir).is_some_and(|file| file.ready && file.pid == pid)
+    }
+
+    fn early_end(log: &str) -> EarlyEnd {
+        if log.contains("could not bind") {
+            EarlyEnd::PortTaken
+        } else if log.contains("still in use") {
+            // the processes of a killed server hold its memory for a moment
+            EarlyEnd::NotYet
+        } else {
+            EarlyEnd::Broken
+        }
+    }
+
+    fn is_alarm(line: &str) -> bool {
+        line.starts_with("FATAL:") || line.starts_with("PANIC:")
+    }
 }
 
 /// The major version of the cluster, or none if there is no cluster yet.
@@ -195,43 +185,11 @@ fn existing_version(dir: &Path) -> Result<Option<String>, PostgresError> {
     }
 }
 
-/// Two random UUIDs: 244 bits from the system's generator.
-fn new_password() -> String {
-    format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
-}
-
+/// The password of `tally` in this data directory.
 pub(crate) fn read_password(data_dir: &Path) -> Result<Option<String>, PostgresError> {
-    let path = data_dir.join("password");
-    match fs::read_to_string(&path) {
-        Ok(text) if text.trim().is_empty() => Ok(None),
-        Ok(text) => Ok(Some(text.trim().to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(PostgresError::io(format!("read {}", path.display()))(error)),
-    }
+    Ok(directory::read_secret(&data_dir.join("password"))?)
 }
 
 fn write_password(data_dir: &Path, password: &str) -> Result<(), PostgresError> {
-    let path = data_dir.join("password");
-    let unfinished = path.with_extension(OsStr::new("unfinished"));
-    let write = || -> io::Result<()> {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(SECRET_MODE).open(&unfinished)?;
-        file.set_permissions(Permissions::from_mode(SECRET_MODE))?;
-        writeln!(file, "{password}")?;
-        file.sync_all()?;
-        fs::rename(&unfinished, &path)?;
-        File::open(data_dir)?.sync_all()
-    };
-    write().map_err(PostgresError::io(format!("write {}", path.display())))
-}
-
-fn check_space(data_dir: &Path) -> Result<(), PostgresError> {
-    let stat = rustix::fs::statvfs(data_dir)
-        .map_err(|errno| PostgresError::io(format!("look at {}", data_dir.display()))(errno.into()))?;
-    let free_mib = stat.f_bavail.saturating_mul(stat.f_frsize) >> 20;
-    if free_mib < NEW_CLUSTER_MIB {
-        let dir = data_dir.to_owned();
-        return Err(PostgresError::NoSpace { dir, free_mib, needed_mib: NEW_CLUSTER_MIB });
-    }
-    Ok(())
+    Ok(directory::write_private(&data_dir.join("password"), &format!("{password}\n"))?)
 }

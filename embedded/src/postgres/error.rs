@@ -2,7 +2,8 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
+
+use crate::supervision::error::ServerError;
 
 /// Why the private Postgres cluster could not be started, kept or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -62,80 +63,15 @@ pub enum PostgresError {
         /// The account of the server.
         user: String,
     },
-    /// Another live process runs this cluster.
-    #[error("the database in {dir} is in use by another Tally (process {pid}): stop that one first")]
-    AlreadyRunning {
-        /// The data directory.
-        dir: PathBuf,
-        /// What the lock file says of its holder.
-        pid: String,
-    },
-    /// The wanted port is in use.
-    #[error("port {port} is in use by another program: stop that one, or configure another port")]
-    PortTaken {
-        /// The port.
-        port: u16,
-    },
-    /// Too little room to create a cluster.
-    #[error("{dir} has only {free_mib} MiB left, and a new database needs {needed_mib} MiB")]
-    NoSpace {
-        /// The data directory.
-        dir: PathBuf,
-        /// Free space.
-        free_mib: u64,
-        /// Needed space.
-        needed_mib: u64,
-    },
-    /// One of Postgres' own tools failed.
-    #[error("{step} failed ({status}): {log}")]
-    Tool {
-        /// What was being done.
-        step: &'static str,
-        /// How the tool ended.
-        status: String,
-        /// The last lines that it wrote.
-        log: String,
-    },
-    /// The server ended before it was ready.
-    #[error("Postgres ended while starting ({status}): {log}")]
-    EndedEarly {
-        /// How the server ended.
-        status: String,
-        /// The last lines that it wrote.
-        log: String,
-    },
-    /// The server was not ready in time.
-    #[error("Postgres was not ready after {after:?}: {log}")]
-    StartTimeout {
-        /// How long we waited.
-        after: Duration,
-        /// The last lines that it wrote.
-        log: String,
-    },
-    /// The server, or one left over from an earlier run, survived even a kill.
-    #[error("the Postgres process {pid} does not end")]
-    WillNotStop {
-        /// The postmaster's process id.
-        pid: i32,
-    },
-    /// The operating system refused something.
-    #[error("could not {action}")]
-    Io {
-        /// What was being done, with the path.
-        action: String,
-        /// The operating system's answer.
-        #[source]
-        source: io::Error,
-    },
-    /// The runtime is shutting down.
-    #[error("the start of Postgres was abandoned because the runtime is shutting down")]
-    Abandoned,
+    /// What can happen to any supervised server.
+    #[error(transparent)]
+    Server(#[from] ServerError),
 }
 
 impl PostgresError {
     /// For `map_err`: names what was being done when the operating system refused.
     pub(crate) fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
-        let action = action.into();
-        move |source| Self::Io { action, source }
+        let describe = ServerError::io(action);
+        move |source| describe(source).into()
     }
 }

@@ -4,13 +4,13 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, test_kill_process};
 
 use super::error::PostgresError;
+use super::settings::NAME;
+use crate::supervision::orphan::Suspect;
 
 /// What is sent to an orphan, and how long each may take: first the orderly shutdown with its
 /// checkpoint, then the one that leaves recovery to the next start, then the kernel.
@@ -19,9 +19,6 @@ const ESCALATION: [(Signal, Duration); 3] = [
     (Signal::QUIT, Duration::from_secs(10)),
     (Signal::KILL, Duration::from_secs(5)),
 ];
-
-/// How often a stopping orphan is looked at.
-const POLL: Duration = Duration::from_millis(20);
 
 /// What `postmaster.pid` says.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,33 +49,21 @@ impl PidFile {
 /// Where the server of this directory accepts connections; `None`: none does.
 pub(crate) fn running_port(cluster_dir: &Path) -> Option<u16> {
     let found = PidFile::read(cluster_dir)?;
-    (found.ready && serves(found.pid, cluster_dir)).then_some(found.port)
+    (found.ready && suspect(found.pid, cluster_dir).serves()).then_some(found.port)
+}
+
+/// A postmaster works in its cluster.
+fn suspect(pid: i32, cluster_dir: &Path) -> Suspect<'_> {
+    Suspect { pid, works_in: cluster_dir, word: "postgres" }
 }
 
 /// Stops the server that runs in the directory, if there is one. Blocks.
 pub(crate) fn stop(cluster_dir: &Path) -> Result<(), PostgresError> {
-    let Some(PidFile { pid: raw, .. }) = PidFile::read(cluster_dir) else {
+    let Some(PidFile { pid, .. }) = PidFile::read(cluster_dir) else {
         return Ok(());
     };
-    let Some(pid) = Pid::from_raw(raw) else {
-        return Ok(());
-    };
-    if !serves(raw, cluster_dir) {
-        return forget(pid, cluster_dir);
-    }
-    tracing::warn!(postgres.pid = raw, "stopping a database server left over from an earlier run");
-    for (signal, patience) in ESCALATION {
-        // it may have ended since we looked, which the next look shows
-        let _ = kill_process(pid, signal);
-        let deadline = Instant::now() + patience;
-        while Instant::now() < deadline {
-            if !serves(raw, cluster_dir) {
-                return forget(pid, cluster_dir);
-            }
-            thread::sleep(POLL);
-        }
-    }
-    Err(PostgresError::WillNotStop { pid: raw })
+    suspect(pid, cluster_dir).stop(NAME, &ESCALATION)?;
+    Pid::from_raw(pid).map_or(Ok(()), |pid| forget(pid, cluster_dir))
 }
 
 /// Deals with the pid file of a dead server. Postgres replaces a stale file by itself, but refuses when
@@ -96,23 +81,6 @@ fn forget(pid: Pid, cluster_dir: &Path) -> Result<(), PostgresError> {
         }
         Ok(()) | Err(_) => Ok(()),
     }
-}
-
-/// Whether the process is alive and a server of this directory, and not another that got its number.
-fn serves(pid: i32, cluster_dir: &Path) -> bool {
-    if Path::new("/proc/self/cwd").exists() {
-        // a postmaster works in its cluster; a dead or reused number does not
-        return fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == cluster_dir);
-    }
-    let output = Command::new("ps")
-        .args(["-o", "args=", "-p", &pid.to_string()])
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output();
-    output.is_ok_and(|output| {
-        let args = String::from_utf8_lossy(&output.stdout);
-        args.contains("postgres") && args.contains(&*cluster_dir.to_string_lossy())
-    })
 }
 
 #[cfg(test)]

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::PostgresConfig;
+use crate::supervision::LISTEN;
+
+/// What messages call the server.
+pub(crate) const NAME: &str = "Postgres";
 
 /// The account and the database of the product. It owns its database and may create others (tests
 /// do); it is no superuser, as in a production cluster.
 pub(crate) const TALLY: &str = "tally";
-
-/// Only this machine reaches the private cluster.
-pub(crate) const LISTEN: &str = "127.0.0.1";
 
 /// Who may connect: the product's account, by password, from this machine. There is no Unix socket,
 /// so no limit on the length of the data directory's path either.
@@ -43,7 +44,7 @@ pub(crate) fn all(config: &PostgresConfig, port: u16) -> BTreeMap<String, String
         ("lc_messages", "C".to_owned()),
     ];
     let address = [
-        ("listen_addresses", LISTEN.to_owned()),
+        ("listen_addresses", LISTEN.to_string()),
         ("port", port.to_string()),
         ("unix_socket_directories", String::new()),
         ("password_encryption", "scram-sha-256".to_owned()),

@@ -1,6 +1,7 @@
 //! Starts the server, waits until it is ready, and starts it again when it dies.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -12,16 +13,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::child::Child;
-use super::cluster::Cluster;
-use super::error::PostgresError;
-use super::orphan::PidFile;
-use super::settings::{self, LISTEN};
-use super::{PostgresConfig, PostgresState, tool};
+use super::error::ServerError;
+use super::{EarlyEnd, LISTEN, Server, ServerState};
 
 /// How often a starting server is asked whether it is ready.
 const READY_POLL: Duration = Duration::from_millis(20);
 
-/// Restarts within [`RESTARTS_WINDOW`], after which we give up: what kills a database six times in ten
+/// Restarts within [`RESTARTS_WINDOW`], after which we give up: what kills a server six times in ten
 /// minutes is not cured by a seventh start, and people should look.
 const RESTARTS_MAX: usize = 5;
 
@@ -42,37 +40,45 @@ const FIRST_START_TRIES: u32 = 20;
 const FIRST_START_PAUSE: Duration = Duration::from_millis(500);
 
 /// What the handle and the supervising task share.
-pub(crate) struct Shared {
-    pub(crate) config: PostgresConfig,
+pub(crate) struct Shared<S> {
+    pub(crate) server: S,
+    /// The port that was asked for; 0 is any.
+    pub(crate) wanted_port: u16,
     pub(crate) port: AtomicU16,
-    pub(crate) cluster: Cluster,
-    pub(crate) state: watch::Sender<PostgresState>,
+    pub(crate) state: watch::Sender<ServerState>,
     pub(crate) stopping: CancellationToken,
     pub(crate) child: Mutex<Option<Arc<Child>>>,
+    /// Held as long as the directory is ours: until the server is stopped.
+    pub(crate) lock: Mutex<Option<File>>,
 }
 
 /// The port wanted, or a free one; the server itself finds out if somebody else is faster.
-pub(crate) fn choose_port(wanted: u16) -> Result<u16, PostgresError> {
+pub(crate) fn choose_port(wanted: u16) -> Result<u16, ServerError> {
     match TcpListener::bind((LISTEN, wanted)).and_then(|listener| listener.local_addr()) {
         Ok(address) => Ok(address.port()),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            Err(PostgresError::PortTaken { port: wanted })
+            Err(ServerError::PortTaken { port: wanted })
         }
-        Err(error) => Err(PostgresError::io(format!("listen on {LISTEN}:{wanted}"))(error)),
+        Err(error) => Err(ServerError::io(format!("listen on {LISTEN}:{wanted}"))(error)),
     }
 }
 
-impl Shared {
+/// A port that is free at this moment.
+pub(crate) fn free_port() -> Result<u16, ServerError> {
+    choose_port(0)
+}
+
+impl<S: Server> Shared<S> {
     /// The first start: patient with the remains of a killed server, and with nothing else.
-    pub(crate) async fn first_start(&self) -> Result<(), PostgresError> {
+    pub(crate) async fn first_start(&self) -> Result<(), ServerError> {
         for _ in 1..FIRST_START_TRIES {
             match self.launch().await {
-                Err(PostgresError::EndedEarly { log, .. }) if log.contains("still in use") => {
-                    tracing::info!("waiting for the processes of a killed database server to end");
+                Err(ServerError::EndedEarly { log, .. }) if S::early_end(&log) == EarlyEnd::NotYet => {
+                    tracing::info!(server = S::NAME, "waiting for the remains of a killed {}", S::NAME);
                     tokio::time::sleep(FIRST_START_PAUSE).await;
                 }
-                Err(PostgresError::PortTaken { .. }) if self.config.port == 0 => {
-                    self.port.store(choose_port(0)?, Ordering::Relaxed);
+                Err(ServerError::PortTaken { .. }) if self.wanted_port == 0 => {
+                    self.port.store(free_port()?, Ordering::Relaxed);
                 }
                 other => return other,
             }
@@ -81,48 +87,49 @@ impl Shared {
     }
 
     /// Starts the server and waits until it accepts connections.
-    async fn launch(&self) -> Result<(), PostgresError> {
+    async fn launch(&self) -> Result<(), ServerError> {
         let port = choose_port(self.port.load(Ordering::Relaxed))?;
         let child = {
             let mut slot = self.child.lock();
             if self.stopping.is_cancelled() {
-                return Err(PostgresError::Abandoned);
+                return Err(ServerError::Abandoned { server: S::NAME });
             }
-            let child = Arc::new(self.spawn(port)?);
+            let child = Child::spawn(S::NAME, S::is_alarm, self.server.command(port)?)
+                .map_err(ServerError::io(format!("start {}", S::NAME)))?;
+            let child = Arc::new(child);
             *slot = Some(Arc::clone(&child));
             child
         };
-        let deadline = Instant::now() + self.config.start_timeout;
+        if let Err(error) = self.server.spawned(child.pid(), port) {
+            child.stop(&self.server.stop_escalation()).await;
+            return Err(error);
+        }
+        let deadline = Instant::now() + self.server.start_timeout();
         loop {
             if let Some(status) = child.exit_status() {
                 let log = child.log_tail();
-                if log.contains("could not bind") {
-                    return Err(PostgresError::PortTaken { port });
+                if S::early_end(&log) == EarlyEnd::PortTaken {
+                    return Err(ServerError::PortTaken { port });
                 }
-                return Err(PostgresError::EndedEarly { status, log });
+                return Err(ServerError::EndedEarly { server: S::NAME, status, log });
             }
-            let file = PidFile::read(&self.cluster.dir);
-            if file.is_some_and(|file| file.ready && file.pid == child.pid()) {
-                tracing::info!(postgres.pid = child.pid(), postgres.port = port, "database server ready");
+            if self.server.is_ready(child.pid(), port).await {
+                tracing::info!(
+                    server = S::NAME,
+                    server.pid = child.pid(),
+                    server.port = port,
+                    "{} is ready",
+                    S::NAME
+                );
                 return Ok(());
             }
             if Instant::now() > deadline {
-                child.stop(&self.config.stop_escalation()).await;
-                let after = self.config.start_timeout;
-                return Err(PostgresError::StartTimeout { after, log: child.log_tail() });
+                child.stop(&self.server.stop_escalation()).await;
+                let after = self.server.start_timeout();
+                return Err(ServerError::StartTimeout { server: S::NAME, after, log: child.log_tail() });
             }
             tokio::time::sleep(READY_POLL).await;
         }
-    }
-
-    fn spawn(&self, port: u16) -> Result<Child, PostgresError> {
-        let mut command = tool::tied_to_us(&self.cluster.binaries.program("postgres"));
-        command.arg("-D").arg(&self.cluster.dir);
-        for (name, value) in settings::all(&self.config, port) {
-            command.arg("-c").arg(format!("{name}={value}"));
-        }
-        self.cluster.account.apply(command.current_dir("/"));
-        Child::spawn(command).map_err(PostgresError::io("start the database server"))
     }
 
     /// Watches the server until it is stopped, or until it has died too often.
@@ -139,8 +146,8 @@ impl Shared {
             if self.stopping.is_cancelled() {
                 return;
             }
-            tracing::error!(postgres.status = %status, "database server died");
-            let reason = format!("the server ended ({status}): {}", child.log_tail());
+            tracing::error!(server = S::NAME, server.status = %status, "{} died", S::NAME);
+            let reason = format!("{} ended ({status}): {}", S::NAME, child.log_tail());
             if !self.revive(&mut deaths, reason).await {
                 return;
             }
@@ -156,11 +163,11 @@ impl Shared {
             }
             let attempt = deaths.len();
             if attempt > RESTARTS_MAX {
-                tracing::error!(postgres.reason = %reason, "database server given up");
-                self.state.send_replace(PostgresState::Failed { reason });
+                tracing::error!(server = S::NAME, server.reason = %reason, "{} is given up", S::NAME);
+                self.state.send_replace(ServerState::Failed { reason });
                 return false;
             }
-            self.state.send_replace(PostgresState::Restarting { attempt });
+            self.state.send_replace(ServerState::Restarting { attempt });
             let doublings = u32::try_from(attempt - 1).unwrap_or(u32::MAX);
             let pause = BACK_OFF_FIRST.saturating_mul(2_u32.saturating_pow(doublings)).min(BACK_OFF_MAX);
             tokio::select! {
@@ -169,12 +176,12 @@ impl Shared {
             }
             match self.launch().await {
                 Ok(()) => {
-                    self.state.send_replace(PostgresState::Running);
+                    self.state.send_replace(ServerState::Running);
                     return true;
                 }
                 Err(_) if self.stopping.is_cancelled() => return false,
                 Err(error) => {
-                    tracing::warn!(postgres.error = %error, "database server did not come back");
+                    tracing::warn!(server = S::NAME, server.error = %error, "{} did not come back", S::NAME);
                     reason = error.to_string();
                 }
             }

@@ -1,4 +1,4 @@
-//! Runs one of Postgres' short-lived programs to its end.
+//! Commands that end with us, and the short-lived programs that prepare a server, run to their end.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -7,9 +7,9 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::error::PostgresError;
+use super::error::ServerError;
 
-/// Longest that a tool may take. `initdb` needs two seconds on a laptop; a slow disk may need a
+/// Longest that a tool may take. `initdb` and Kafka's formatting need two seconds on a laptop; a slow disk may need a
 /// hundred times that, and beyond it something hangs.
 const TOOL_TIME_MAX: Duration = Duration::from_secs(300);
 
@@ -19,10 +19,19 @@ const TOOL_POLL: Duration = Duration::from_millis(20);
 /// What of a tool's complaints goes into the error; the cause is in the last lines.
 const TOOL_LOG_CHARS_MAX: usize = 2_000;
 
-/// A command that, where the system can do it, the kernel interrupts when this process dies, so that
+/// What the kernel sends to a server when we die: to each what makes it shut down in order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum LastWord {
+    /// SIGINT: Postgres closes its connections and does not wait for its clients.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+}
+
+/// A command that, where the system can do it, the kernel stops when this process dies, so that
 /// a `kill -9` of ours leaves nothing behind. The thread that spawns it must outlive it: to the kernel
 /// the parent is the thread.
-pub(crate) fn tied_to_us(program: &Path) -> Command {
+pub(crate) fn tied_to_us(program: &Path, last_word: LastWord) -> Command {
     static CAN_TIE: OnceLock<bool> = OnceLock::new();
     let can_tie = *CAN_TIE.get_or_init(|| {
         let probe = Command::new("setpriv")
@@ -33,23 +42,26 @@ pub(crate) fn tied_to_us(program: &Path) -> Command {
             .status();
         probe.is_ok_and(|status| status.success())
     });
-    if can_tie {
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "INT"]).arg(program);
-        command
-    } else {
-        Command::new(program)
+    if !can_tie {
+        return Command::new(program);
     }
+    let signal = match last_word {
+        LastWord::Interrupt => "INT",
+        LastWord::Terminate => "TERM",
+    };
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", signal]).arg(program);
+    command
 }
 
 /// Feeds `input` to the command and waits for its end, which must be a success.
-pub(crate) fn run(step: &'static str, mut command: Command, input: &str) -> Result<(), PostgresError> {
+pub(crate) fn run(step: &'static str, mut command: Command, input: &str) -> Result<(), ServerError> {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(PostgresError::io(step))?;
+        .map_err(ServerError::io(step))?;
     let stderr = child.stderr.take();
     let complaints = thread::spawn(move || {
         let mut bytes = Vec::new();
@@ -65,13 +77,13 @@ pub(crate) fn run(step: &'static str, mut command: Command, input: &str) -> Resu
     }
     let deadline = Instant::now() + TOOL_TIME_MAX;
     let status: Option<ExitStatus> = loop {
-        if let Some(status) = child.try_wait().map_err(PostgresError::io(step))? {
+        if let Some(status) = child.try_wait().map_err(ServerError::io(step))? {
             break Some(status);
         }
         if Instant::now() > deadline {
             // it may end in this very moment: then there is nothing left to kill
             let _ = child.kill();
-            child.wait().map_err(PostgresError::io(step))?;
+            child.wait().map_err(ServerError::io(step))?;
             break None;
         }
         thread::sleep(TOOL_POLL);
@@ -81,7 +93,7 @@ pub(crate) fn run(step: &'static str, mut command: Command, input: &str) -> Resu
     }
     let log = complaints.join().unwrap_or_default();
     let skip = log.chars().count().saturating_sub(TOOL_LOG_CHARS_MAX);
-    Err(PostgresError::Tool {
+    Err(ServerError::Tool {
         step,
         status: status.map_or_else(|| format!("killed after {TOOL_TIME_MAX:?}"), |status| status.to_string()),
         log: log.chars().skip(skip).collect(),

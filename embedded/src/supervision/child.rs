@@ -18,16 +18,20 @@ use tokio::sync::watch;
 /// Lines of the server's log kept for error messages.
 const LOG_LINES_MAX: usize = 20;
 
-/// After the postmaster's death its other processes notice it by themselves; they hold the log's other
+/// A server may have other processes (Postgres does), which notice its death by themselves. They hold the log's other
 /// end, so its end tells that all are gone. Beyond this time we no longer wait for the stragglers.
 const STRAGGLERS_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// How often a thread that must not await looks whether the server has ended.
 const BLOCKING_POLL: Duration = Duration::from_millis(10);
 
+/// Whether a line of the log is worth a warning in ours.
+pub(crate) type IsAlarm = fn(&str) -> bool;
+
 /// A server process.
 #[derive(Debug)]
 pub(crate) struct Child {
+    server: &'static str,
     pid: Pid,
     /// True once the process id may belong to somebody else; held while signalling.
     reaped: Arc<Mutex<bool>>,
@@ -37,18 +41,22 @@ pub(crate) struct Child {
 
 impl Child {
     /// Starts the command in a process group of its own, so that the terminal's Ctrl-C reaches only us.
-    pub(crate) fn spawn(mut command: Command) -> io::Result<Self> {
+    pub(crate) fn spawn(server: &'static str, is_alarm: IsAlarm, mut command: Command) -> io::Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
         let reaped = Arc::new(Mutex::new(false));
         let log = Arc::new(Mutex::new(VecDeque::new()));
         let (ended_sender, ended) = watch::channel(None);
         let (started_sender, started) = mpsc::channel();
-        let keeper = Keeper { reaped: Arc::clone(&reaped), log: Arc::clone(&log), ended: ended_sender };
+        let keeper = Keeper {
+            reader: LogReader { server, is_alarm, tail: Arc::clone(&log) },
+            reaped: Arc::clone(&reaped),
+            ended: ended_sender,
+        };
         thread::Builder::new()
-            .name("postgres".to_owned())
+            .name(server.to_lowercase())
             .spawn(move || keeper.keep(command, &started_sender))?;
         let pid = started.recv().map_err(io::Error::other)??;
-        Ok(Self { pid, reaped, ended, log })
+        Ok(Self { server, pid, reaped, ended, log })
     }
 
     pub(crate) fn pid(&self) -> i32 {
@@ -81,7 +89,8 @@ impl Child {
             if tokio::time::timeout(*patience, self.ended()).await.is_ok() {
                 return true;
             }
-            tracing::warn!(postgres.pid = self.pid(), "the database server is slow to stop");
+            let server = self.server;
+            tracing::warn!(server, server.pid = self.pid(), "{server} is slow to stop");
         }
         false
     }
@@ -112,8 +121,8 @@ impl Child {
 
 /// What the child's thread holds.
 struct Keeper {
+    reader: LogReader,
     reaped: Arc<Mutex<bool>>,
-    log: Arc<Mutex<VecDeque<String>>>,
     ended: watch::Sender<Option<String>>,
 }
 
@@ -130,9 +139,9 @@ impl Keeper {
         let pid = Pid::from_child(&child);
         let (log_ended_sender, log_ended) = mpsc::channel::<()>();
         if let Some(stderr) = child.stderr.take() {
-            let log = Arc::clone(&self.log);
+            let reader = self.reader;
             thread::spawn(move || {
-                read_log(stderr, &log);
+                reader.read(stderr);
                 drop(log_ended_sender);
             });
         }
@@ -152,21 +161,35 @@ impl Keeper {
     }
 }
 
-fn read_log(stderr: impl Read, tail: &Mutex<VecDeque<String>>) {
-    let mut reader = BufReader::new(stderr);
-    let mut bytes = Vec::new();
-    while reader.read_until(b'\n', &mut bytes).is_ok_and(|read| read > 0) {
-        let line = String::from_utf8_lossy(&bytes).trim().to_owned();
-        bytes.clear();
-        if line.starts_with("FATAL:") || line.starts_with("PANIC:") {
-            tracing::warn!(postgres.line = %line, "the database server reports");
-        } else {
-            tracing::debug!(postgres.line = %line, "the database server reports");
+/// What passes the server's log on to ours.
+struct LogReader {
+    server: &'static str,
+    is_alarm: IsAlarm,
+    tail: Arc<Mutex<VecDeque<String>>>,
+}
+
+impl LogReader {
+    fn read(&self, stderr: impl Read) {
+        let server = self.server;
+        let mut reader = BufReader::new(stderr);
+        let mut bytes = Vec::new();
+        while reader.read_until(b'\n', &mut bytes).is_ok_and(|read| read > 0) {
+            let line = String::from_utf8_lossy(&bytes).trim().to_owned();
+            bytes.clear();
+            if (self.is_alarm)(&line) {
+                tracing::warn!(server, server.line = %line, "{server} reports");
+            } else {
+                tracing::debug!(server, server.line = %line, "{server} reports");
+            }
+            // a stack trace would push its own cause out
+            if line.is_empty() || line.starts_with("at ") {
+                continue;
+            }
+            let mut tail = self.tail.lock();
+            if tail.len() == LOG_LINES_MAX {
+                tail.pop_front();
+            }
+            tail.push_back(line);
         }
-        let mut tail = tail.lock();
-        if tail.len() == LOG_LINES_MAX {
-            tail.pop_front();
-        }
-        tail.push_back(line);
     }
 }
