@@ -213,7 +213,7 @@ SELECT
     sumIf(amount, kind = 'CAPTURED') AS captured,
     max(c.currency) AS currency,
     multiIf(countIf(kind = 'CAPTURED') > 0, 'CAPTURED', countIf(kind = 'DECLINED') > 0, 'DECLINED', 'REQUESTED') AS status,
-    countIf(kind = 'APPLIED') > 0 AS is_applied,
+    toBool(countIf(kind = 'APPLIED') > 0) AS is_applied,
     max(c.provider) AS provider,
     max(c.reason) AS reason,
     minOrNullIf(occurred_at, kind = 'REQUESTED') AS requested_at

@@ -3,7 +3,13 @@
 use super::engine::Database;
 use analytics::figures::{AsOf, Figures};
 use analytics::migrate::{Layout, migrate};
-use schemas::{Position, Timestamp};
+use analytics::rows::Rows;
+use schemas::events::{
+    LedgerEvent, PaymentApplied, PaymentCaptured, PaymentEvent, PaymentPurpose, PaymentRequested, TipCaptured,
+};
+use schemas::published::{Published, PublishedEvent};
+use schemas::{Currency, Event, EventId, Money, PaymentId, Position, ShowId, Timestamp, streams};
+use uuid::Uuid;
 
 #[tokio::test]
 async fn migrations_are_applied_once_and_may_be_applied_again() {
@@ -58,5 +64,61 @@ async fn the_warehouse_is_as_far_as_its_last_partition_and_never_goes_back() {
     assert_eq!(figures.as_of("t", 2).await.unwrap(), Some(as_of(50)));
     tell(1, 90).await;
     assert_eq!(figures.as_of("t", 2).await.unwrap(), Some(as_of(70)));
+    database.drop().await;
+}
+
+/// Every event twice, the last of them first.
+#[tokio::test]
+async fn tips_and_payments_are_put_together_of_their_steps() {
+    let Some(database) = Database::new().await else { return };
+    let (payment_id, show_id) = (PaymentId(Uuid::from_u128(9)), ShowId(Uuid::from_u128(1)));
+    let amount = Money::from_minor(1_050, Currency::USD).unwrap();
+    let (person, payee, tip_id) =
+        (Uuid::from_u128(3).into(), Uuid::from_u128(4).into(), Uuid::from_u128(5).into());
+    let purpose = PaymentPurpose::Tip { show_id, tip_id };
+    let payment = [
+        PaymentEvent::Requested(PaymentRequested { payment_id, purpose, payer: person, payee, amount }),
+        PaymentEvent::Captured(PaymentCaptured {
+            payment_id,
+            provider: "stripe".into(),
+            provider_ref: "pi_1".into(),
+            amount,
+        }),
+        PaymentEvent::Applied(PaymentApplied { payment_id }),
+    ];
+    let captured = LedgerEvent::TipCaptured(TipCaptured {
+        tip_id,
+        payment_id,
+        person,
+        identity: None,
+        amount,
+        message: None,
+    });
+    let mut events: Vec<(String, u64, Event)> = payment
+        .into_iter()
+        .zip(0..)
+        .map(|(event, n)| (streams::payment(payment_id), n, event.into()))
+        .collect();
+    events.push((streams::show(show_id), 4, schemas::events::ShowEvent::from(captured).into()));
+    for (stream, revision, event) in events.iter().rev().chain(&events) {
+        let mut rows = Rows::default();
+        rows.add(&Published {
+            event_id: EventId(Uuid::nil()),
+            stream: stream.clone(),
+            revision: *revision,
+            position: Position(*revision),
+            previous: None,
+            occurred_at: Timestamp::from_millis(1_000),
+            event: PublishedEvent::of(event),
+        })
+        .unwrap();
+        database.insert(&rows).await;
+    }
+    let told = "SELECT concat(status, ' ', toString(requested), ' ', toString(captured), ' ', currency, ' ', provider, ' ',
+        toString(is_applied), ' ', toString(show_id)) FROM payments";
+    let payments: Vec<String> = database.client.query(told).fetch_all().await.unwrap();
+    assert_eq!(payments, [format!("CAPTURED 10.5 10.5 USD stripe true {show_id}")]);
+    let told = "SELECT concat(status, ' ', toString(amount), ' ', currency) FROM tips";
+    assert_eq!(database.client.query(told).fetch_all::<String>().await.unwrap(), ["CAPTURED 10.5 USD"]);
     database.drop().await;
 }
