@@ -1,6 +1,4 @@
 //! Every figure over the real engine against a brute-force computation, on random shows whose rows come late, repeated and reordered.
-//!
-//! `TALLY_TEST_CLICKHOUSE_URL` names a ClickHouse where databases may be made and dropped. Without it nothing is tested, loudly.
 #![allow(
     clippy::unwrap_used,
     clippy::wildcard_enum_match_arm,

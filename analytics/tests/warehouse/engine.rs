@@ -1,10 +1,32 @@
-//! A database of its own for each test.
+//! An engine and databases for tests.
 
 use analytics::migrate::{Layout, migrate};
 use analytics::rows::{Fact, Rows};
 use clickhouse::{Client, Compression};
+use embedded::clickhouse::{ClickHouse, ClickHouseConfig};
+use secrecy::ExposeSecret;
 use serde::Serialize;
+use tempfile::TempDir;
 use uuid::Uuid;
+
+/// The real engine, as long as this exists.
+pub struct Engine {
+    server: ClickHouse,
+    _dir: TempDir,
+}
+
+impl Engine {
+    pub async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        // this test's program lies in a directory below that of the workspace's programs
+        let launcher =
+            std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("embedded-clickhouse");
+        assert!(launcher.exists(), "{} is missing: cargo build -p embedded makes it", launcher.display());
+        let server =
+            ClickHouse::start(ClickHouseConfig::new(dir.path().join("engine"), launcher)).await.unwrap();
+        Self { server, _dir: dir }
+    }
+}
 
 /// A database that exists as long as this.
 pub struct Database {
@@ -13,25 +35,20 @@ pub struct Database {
     server: Client,
 }
 
-/// Where the engine is; `None`, said loudly, where there is none.
-pub fn url() -> Option<String> {
-    let url = std::env::var("TALLY_TEST_CLICKHOUSE_URL").ok();
-    if url.is_none() {
-        eprintln!("\n*** NOT TESTED: no ClickHouse; set TALLY_TEST_CLICKHOUSE_URL ***\n");
-    }
-    url
-}
-
 impl Database {
-    /// A new one with all tables; `None` where there is no engine.
-    pub async fn new() -> Option<Self> {
-        let url = url()?;
-        let server = Client::default().with_url(url).with_compression(Compression::None);
-        let name = format!("test_{}", Uuid::now_v7().simple());
+    /// A new one with all tables.
+    pub async fn new(engine: &Engine) -> Self {
+        let writer = engine.server.writer();
+        let server = Client::default()
+            .with_url(engine.server.url())
+            .with_user(writer.user)
+            .with_password(writer.password.expose_secret())
+            .with_compression(Compression::None);
+        let name = format!("warehouse_{}", Uuid::now_v7().simple());
         server.query(&format!("CREATE DATABASE {name}")).execute().await.unwrap();
         let client = server.clone().with_database(&name);
         migrate(&client, &Layout::default()).await.unwrap();
-        Some(Self { client, name, server })
+        Self { client, name, server }
     }
 
     pub async fn drop(self) {

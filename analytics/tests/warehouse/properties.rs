@@ -1,6 +1,6 @@
 //! Random shows, and every figure of them.
 
-use super::engine::{self, Database};
+use super::engine::{Database, Engine};
 use super::many::check_many;
 use super::oracle::Seen;
 use super::world::{self, BEGIN_MS, Recorded, Show};
@@ -23,24 +23,22 @@ const SHRINKS_MAX: u32 = 20;
 
 #[test]
 fn every_figure_is_what_brute_force_gives() {
-    if engine::url().is_none() {
-        return;
-    }
     let runtime = tokio::runtime::Runtime::new().unwrap();
+    let engine = runtime.block_on(Engine::start());
     let cases = std::env::var("PROPTEST_CASES").map_or(WORLDS, |cases| cases.parse().unwrap());
     let config =
         Config { cases, max_shrink_iters: SHRINKS_MAX, failure_persistence: None, ..Config::default() };
     let inputs = (world::plans(), any::<u64>(), 0..100_u64, 0..4_000_000_i64);
     TestRunner::new(config)
         .run(&inputs, |(plans, seed, cut, later)| {
-            runtime.block_on(check(&world::world(&plans), seed, cut, later));
+            runtime.block_on(check(&engine, &world::world(&plans), seed, cut, later));
             Ok(())
         })
         .unwrap();
 }
 
-async fn check(shows: &[Show], seed: u64, cut: u64, later: i64) {
-    let database = Database::new().await.unwrap();
+async fn check(engine: &Engine, shows: &[Show], seed: u64, cut: u64, later: i64) {
+    let database = Database::new(engine).await;
     deliver(&database, shows, seed).await;
     let figures = Figures::new(database.client.clone());
     let last = shows.iter().flat_map(|show| &show.events).map(|event| event.position).max().unwrap();

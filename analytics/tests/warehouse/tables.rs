@@ -1,6 +1,6 @@
 //! The tables themselves.
 
-use super::engine::Database;
+use super::engine::{Database, Engine};
 use analytics::figures::{AsOf, Figures};
 use analytics::migrate::{Layout, migrate};
 use analytics::rows::Rows;
@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 #[tokio::test]
 async fn migrations_are_applied_once_and_may_be_applied_again() {
-    let Some(database) = Database::new().await else { return };
+    let engine = Engine::start().await;
+    let database = Database::new(&engine).await;
     assert_eq!(migrate(&database.client, &Layout::default()).await.unwrap(), Vec::<&str>::new());
     // as after a stop half-way: everything again, over what is there
     database.client.query("TRUNCATE TABLE schema_migrations").execute().await.unwrap();
@@ -23,7 +24,8 @@ async fn migrations_are_applied_once_and_may_be_applied_again() {
 
 #[tokio::test]
 async fn every_table_and_column_says_what_it_is() {
-    let Some(database) = Database::new().await else { return };
+    let engine = Engine::start().await;
+    let database = Database::new(&engine).await;
     let silent = "SELECT concat(table, '.', name) FROM system.columns WHERE database = currentDatabase() AND comment = ''
         UNION ALL SELECT name FROM system.tables WHERE database = currentDatabase() AND comment = ''";
     let silent: Vec<String> = database.client.query(silent).fetch_all().await.unwrap();
@@ -33,7 +35,8 @@ async fn every_table_and_column_says_what_it_is() {
 
 #[tokio::test]
 async fn retention_follows_the_setting() {
-    let Some(database) = Database::new().await else { return };
+    let engine = Engine::start().await;
+    let database = Database::new(&engine).await;
     let ttl =
         "SELECT countIf(engine_full LIKE '% TTL %') FROM system.tables WHERE database = currentDatabase()";
     for (days, kept) in [(Some(30), 8_u64), (Some(30), 8), (Some(60), 8), (None, 0)] {
@@ -45,7 +48,8 @@ async fn retention_follows_the_setting() {
 
 #[tokio::test]
 async fn the_warehouse_is_as_far_as_its_last_partition_and_never_goes_back() {
-    let Some(database) = Database::new().await else { return };
+    let engine = Engine::start().await;
+    let database = Database::new(&engine).await;
     let figures = Figures::new(database.client.clone());
     let tell = async |partition: i32, position: u64| {
         let row = format!("('t', {partition}, {position}, {}, 1, now64(3))", position * 2);
@@ -70,7 +74,8 @@ async fn the_warehouse_is_as_far_as_its_last_partition_and_never_goes_back() {
 /// Every event twice, the last of them first.
 #[tokio::test]
 async fn tips_and_payments_are_put_together_of_their_steps() {
-    let Some(database) = Database::new().await else { return };
+    let engine = Engine::start().await;
+    let database = Database::new(&engine).await;
     let (payment_id, show_id) = (PaymentId(Uuid::from_u128(9)), ShowId(Uuid::from_u128(1)));
     let amount = Money::from_minor(1_050, Currency::USD).unwrap();
     let (person, payee, tip_id) =
