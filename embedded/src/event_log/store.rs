@@ -97,6 +97,17 @@ impl Store {
     /// The same, on another disk.
     pub fn open_on(config: StoreConfig, disk: Arc<dyn Disk>) -> Result<Self, StoreError> {
         let directory = config.data_dir.clone();
+        let opened = Self::open_trusting(config, disk);
+        match &opened {
+            Err(error) if error.is_disk_full() => {}
+            Err(StoreError::Index(_) | StoreError::IndexMismatch { .. }) => distrust_index(&directory),
+            Err(_) | Ok(_) => {}
+        }
+        opened
+    }
+
+    fn open_trusting(config: StoreConfig, disk: Arc<dyn Disk>) -> Result<Self, StoreError> {
+        let directory = config.data_dir.clone();
         create_directory(&directory, &*disk)?;
         let lock = Lock::take(&directory)?;
         Spare::remove_old(&directory)?;
@@ -264,7 +275,7 @@ impl Store {
             warn!("the log is closed without a clean mark, because its writer failed");
             return Ok(());
         };
-        self.shared.index.finish()?;
+        self.shared.checked(self.shared.index.finish())?;
         CleanMark { end: appender.end }.write(self.shared.log.directory(), self.shared.log.log_id())
     }
 
@@ -350,7 +361,8 @@ fn catch_up(log: &Log, index: Index, layer_log_bytes: u64, end: u64) -> Result<(
             Err(error) => warn!(%error, "the index fails and is rebuilt from the log: {error}"),
         }
     }
-    let index = if index.is_empty()? {
+    // one that cannot even tell is made again too
+    let index = if matches!(index.is_empty(), Ok(true)) {
         index
     } else {
         drop(index);
