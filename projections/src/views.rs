@@ -8,8 +8,6 @@ mod viewers;
 
 use std::sync::Arc;
 
-use schemas::events::DeclineReason;
-
 use crate::framework::View;
 
 /// Every read model.
@@ -38,13 +36,4 @@ fn plain(text: &str) -> String {
 /// The same, where there is any.
 fn plain_option(text: Option<&String>) -> Option<String> {
     text.map(|text| plain(text))
-}
-
-/// A reason as it is stored in events, too.
-fn decline_reason(reason: DeclineReason) -> &'static str {
-    match reason {
-        DeclineReason::Declined => "DECLINED",
-        DeclineReason::Expired => "EXPIRED",
-        DeclineReason::Cancelled => "CANCELLED",
-    }
 }

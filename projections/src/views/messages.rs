@@ -58,8 +58,8 @@ use chrono::{DateTime, Utc};
 use platform::event_log::Prefixes;
 use rust_decimal::Decimal;
 use schemas::events::{
-    AudienceEvent, AuthorRole, ChatEvent, InteractionEvent, LedgerEvent, LifecycleEvent, MessagePosted,
-    ReactionsCounted, SettingsEvent, ShowEvent, TipCaptured,
+    AudienceEvent, ChatEvent, InteractionEvent, LedgerEvent, LifecycleEvent, MessagePosted, ReactionsCounted,
+    SettingsEvent, ShowEvent, TipCaptured,
 };
 use schemas::{Envelope, Sealed, ShowId};
 use sqlx::types::Json;
@@ -183,7 +183,7 @@ fn posted(row: Row, message: &MessagePosted) -> Row {
         text: Some(Json(message.text.clone())),
         reply_to: message.reply_to.map(|id| id.0),
         client_message_id: plain_option(message.client_message_id.as_ref()),
-        role: Some(role(message.role).to_owned()),
+        role: Some(message.role.name().to_owned()),
         is_subscriber: Some(message.is_subscriber),
         ..row
     }
@@ -216,13 +216,4 @@ fn reacted(row: Row, counted: &ReactionsCounted) -> Row {
 
 fn went(row: Row, status: &str) -> Row {
     Row { status: Some(status.to_owned()), ..row }
-}
-
-fn role(role: AuthorRole) -> &'static str {
-    match role {
-        AuthorRole::Host => "HOST",
-        AuthorRole::Moderator => "MODERATOR",
-        AuthorRole::Admin => "ADMIN",
-        AuthorRole::Viewer => "VIEWER",
-    }
 }

@@ -164,7 +164,7 @@ fn apply_one(
         }
         PaymentEvent::Declined(declined) => {
             "DECLINED".clone_into(&mut row.status);
-            row.decline_reason = Some(super::decline_reason(declined.reason).to_owned());
+            row.decline_reason = Some(declined.reason.name().to_owned());
             row.declined_at = at;
         }
         PaymentEvent::Applied(_) => {

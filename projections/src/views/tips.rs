@@ -215,7 +215,7 @@ fn apply_one(
     let at = Some(envelope.meta.occurred_at.to_chrono());
     if let ShowEvent::Ledger(LedgerEvent::TipDeclined(declined)) = &envelope.event {
         "DECLINED".clone_into(&mut row.status);
-        row.decline_reason = Some(super::decline_reason(declined.reason).to_owned());
+        row.decline_reason = Some(declined.reason.name().to_owned());
         row.declined_at = at;
     }
     if let ShowEvent::Ledger(LedgerEvent::TipCaptured(captured)) = &envelope.event {

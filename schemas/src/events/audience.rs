@@ -52,6 +52,18 @@ pub enum DeviceType {
     Tablet,
 }
 
+impl DeviceType {
+    /// Its name, as in stored events.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mobile => "MOBILE",
+            Self::Desktop => "DESKTOP",
+            Self::Tablet => "TABLET",
+        }
+    }
+}
+
 /// A coarse place. Never an address.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -72,6 +84,18 @@ pub enum AccessBasis {
     Entitled,
     /// They moderate or run the platform.
     Staff,
+}
+
+impl AccessBasis {
+    /// Its name, as in stored events.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Public => "PUBLIC",
+            Self::Entitled => "ENTITLED",
+            Self::Staff => "STAFF",
+        }
+    }
 }
 
 /// The audience at one revision.
@@ -112,4 +136,15 @@ pub enum LeaveReason {
     Left,
     /// No sign of life for the grace period.
     Unseen,
+}
+
+impl LeaveReason {
+    /// Its name, as in stored events.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Left => "LEFT",
+            Self::Unseen => "UNSEEN",
+        }
+    }
 }

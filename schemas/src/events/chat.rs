@@ -69,3 +69,16 @@ pub enum AuthorRole {
     /// Everybody else.
     Viewer,
 }
+
+impl AuthorRole {
+    /// Its name, as in stored events.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Host => "HOST",
+            Self::Moderator => "MODERATOR",
+            Self::Admin => "ADMIN",
+            Self::Viewer => "VIEWER",
+        }
+    }
+}

@@ -119,6 +119,19 @@ pub enum Quality {
     Uhd,
 }
 
+impl Quality {
+    /// Its name, as in stored events.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sd => "SD",
+            Self::Hd => "HD",
+            Self::Fhd => "FHD",
+            Self::Uhd => "4K",
+        }
+    }
+}
+
 /// The host went live.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

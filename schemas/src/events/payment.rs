@@ -86,6 +86,18 @@ pub enum DeclineReason {
     Cancelled,
 }
 
+impl DeclineReason {
+    /// Its name, as in stored events.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Declined => "DECLINED",
+            Self::Expired => "EXPIRED",
+            Self::Cancelled => "CANCELLED",
+        }
+    }
+}
+
 /// What the payment was for knows how it ended.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

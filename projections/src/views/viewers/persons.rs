@@ -13,7 +13,7 @@ use schemas::{Envelope, PersonId, Sealed, ShowId};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::sessions::{Presence, device_type};
+use super::sessions::Presence;
 use super::{Failure, Read, Work, of_shows, plain_option, signed};
 use crate::framework::rows::{Bulk, rows};
 
@@ -190,7 +190,7 @@ impl Added {
             return;
         }
         self.first_joined_at = Some(envelope.meta.occurred_at.to_chrono());
-        self.device_type = joined.device_type.map(|device| device_type(device).to_owned());
+        self.device_type = joined.device_type.map(|device| device.name().to_owned());
         self.country = plain_option(joined.location.country.as_ref());
         self.city = plain_option(joined.location.city.as_ref());
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use schemas::events::{
-    AccessBasis, AudienceEvent, ChatEvent, DeviceType, InteractionEvent, LeaveReason, LedgerEvent,
-    LifecycleEvent, SettingsEvent, ShowEvent, ViewerJoined, ViewerLeft,
+    AudienceEvent, ChatEvent, InteractionEvent, LedgerEvent, LifecycleEvent, SettingsEvent, ShowEvent,
+    ViewerJoined, ViewerLeft,
 };
 use schemas::{Envelope, Sealed, ShowId};
 use sqlx::types::Json;
@@ -119,7 +119,7 @@ impl Changes {
     }
 
     fn leave(&mut self, left: &ViewerLeft) {
-        let (at, reason) = (left.left_at.to_chrono(), leave_reason(left.reason));
+        let (at, reason) = (left.left_at.to_chrono(), left.reason.name());
         match self.begun.get_mut(&left.session_id.0) {
             Some(session) => session.close(at, reason),
             None => self.left.push(Left { session_id: left.session_id.0, at, reason }),
@@ -153,11 +153,11 @@ fn begun(show: ShowId, joined: &ViewerJoined, envelope: &Envelope<ShowEvent>) ->
         identity: Json(joined.identity.clone()),
         event_id: envelope.event_id.0,
         device: joined.device.map(|device| device.0),
-        device_type: joined.device_type.map(|device| device_type(device).to_owned()),
+        device_type: joined.device_type.map(|device| device.name().to_owned()),
         country: plain_option(joined.location.country.as_ref()),
         city: plain_option(joined.location.city.as_ref()),
         rtc_uid: i64::from(joined.rtc_uid),
-        basis: basis(joined.basis).to_owned(),
+        basis: joined.basis.name().to_owned(),
         join_time: envelope.meta.occurred_at.to_chrono(),
         leave_time: None,
         leave_reason: None,
@@ -210,27 +210,4 @@ async fn end(work: &mut Work<'_>, ended: Vec<(Uuid, DateTime<Utc>)>) -> Result<V
     .fetch_all(work.statement()?)
     .await?;
     Ok(closed)
-}
-
-pub(super) fn device_type(device: DeviceType) -> &'static str {
-    match device {
-        DeviceType::Mobile => "MOBILE",
-        DeviceType::Desktop => "DESKTOP",
-        DeviceType::Tablet => "TABLET",
-    }
-}
-
-fn leave_reason(reason: LeaveReason) -> &'static str {
-    match reason {
-        LeaveReason::Left => "LEFT",
-        LeaveReason::Unseen => "UNSEEN",
-    }
-}
-
-fn basis(basis: AccessBasis) -> &'static str {
-    match basis {
-        AccessBasis::Public => "PUBLIC",
-        AccessBasis::Entitled => "ENTITLED",
-        AccessBasis::Staff => "STAFF",
-    }
 }
