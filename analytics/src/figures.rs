@@ -33,6 +33,7 @@ pub use show::ShowFigures;
 pub use survival::SurvivalStep;
 pub use timeline::Minute;
 
+use crate::ratio;
 use clickhouse::{Client, query::Query};
 use schemas::{PersonId, ShowId, Timestamp, streams};
 use thiserror::Error;
@@ -115,12 +116,6 @@ macro_rules! scope {
 }
 
 use scope;
-
-/// `part ÷ whole`; 0 where there is no whole.
-#[expect(clippy::cast_precision_loss, reason = "ratios are for people; sums stay exact")]
-fn ratio(part: i64, whole: i64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
-}
 
 /// A count as a number that ratios are made of.
 fn signed(count: u64) -> i64 {

@@ -1,5 +1,6 @@
 //! A show's figures by a plain fold over its events. Definitions: `docs/metrics.md`.
 
+use crate::ratio;
 use schemas::events::{
     AudienceEvent, ChatEvent, LedgerEvent, LifecycleEvent, ShowEvent, ViewerJoined, ViewerLeft,
 };
@@ -74,11 +75,6 @@ impl ShowFigures {
         check(self.watch_time_ms >= 0 && self.duration_ms >= 0, "times are not negative");
         broken
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "ratios for people; sums stay exact in milliseconds")]
-fn ratio(part: i64, whole: i64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 /// One session, as far as it is known.

@@ -7,3 +7,9 @@ pub mod figures;
 pub mod fold;
 pub mod migrate;
 pub mod rows;
+
+/// `part ÷ whole`; 0 where there is no whole.
+#[expect(clippy::cast_precision_loss, reason = "ratios are for people; sums stay exact")]
+fn ratio(part: i64, whole: i64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}

@@ -1,7 +1,7 @@
 //! Rows of the warehouse's facts, made of what the topic carries: pure functions, one file for each fact.
 //!
 //! A row is keyed by the stream and revision of its event and its own number within that event, and depends on nothing else, so a
-//! repeat makes the same row again. Every match names every event: a new one makes the compiler ask each fact what it means there.
+//! repeat makes the same row again.
 
 mod audience_changes;
 mod events;
@@ -21,8 +21,7 @@ pub use reactors::ReactorRow;
 pub use show_changes::ShowChange;
 pub use tip_changes::TipChange;
 
-use schemas::events::DeclineReason;
-use schemas::published::Published;
+use schemas::published::{Published, PublishedEvent};
 use schemas::{Money, ShowId, streams};
 use std::collections::BTreeSet;
 use thiserror::Error;
@@ -83,41 +82,107 @@ impl Rows {
     /// [`RowError`].
     pub fn add(&mut self, published: &Published) -> Result<(), RowError> {
         let event = events::row(published)?;
-        if let Some(show) = streams::parse_show(&published.stream) {
-            self.shows.insert(show);
-            let show = show.0;
-            self.show_changes.extend(show_changes::row(published, show)?);
-            self.tip_changes.extend(tip_changes::row(published, show)?);
-            self.audience_changes.extend(audience_changes::row(published, show));
-            self.messages.extend(messages::row(published, show));
-            self.reactions.extend(reactions::rows(published, show));
-            self.reactors.extend(reactors::rows(published, show));
-        } else if let Some(payment) = streams::parse_payment(&published.stream) {
-            self.payment_changes.push(payment_changes::row(published, payment.0)?);
-        } else {
-            return Err(misplaced(published));
-        }
+        self.add_facts(published)?;
+        self.shows.extend(streams::parse_show(&published.stream));
         self.events.push(event);
+        Ok(())
+    }
+
+    /// What each event is to the facts. A new one makes the compiler ask.
+    fn add_facts(&mut self, published: &Published) -> Result<(), RowError> {
+        let (show, payment) = (|| Place::in_show(published), || Place::in_payment(published));
+        match &published.event {
+            PublishedEvent::ShowCreated(created) => {
+                self.show_changes.push(ShowChange::created(show()?, created)?);
+            }
+            PublishedEvent::ShowRevised(revised) => {
+                self.show_changes.push(ShowChange::revised(show()?, revised)?);
+            }
+            PublishedEvent::StreamSettingsChanged(changed) => {
+                self.show_changes.push(ShowChange::set(show()?, changed.settings));
+            }
+            PublishedEvent::ShowStarted(_) => self.show_changes.push(ShowChange::plain(show()?, "STARTED")),
+            PublishedEvent::ShowEnded(_) => self.show_changes.push(ShowChange::plain(show()?, "ENDED")),
+            PublishedEvent::ShowCancelled(_) => {
+                self.show_changes.push(ShowChange::plain(show()?, "CANCELLED"));
+            }
+            PublishedEvent::ViewerJoined(joined) => {
+                self.audience_changes.push(AudienceChange::joined(show()?, joined));
+            }
+            PublishedEvent::ViewerLeft(left) => {
+                self.audience_changes.push(AudienceChange::left(show()?, left));
+            }
+            PublishedEvent::MessagePosted(message) => {
+                self.messages.push(MessageRow::posted(show()?, message));
+            }
+            PublishedEvent::ReactionsCounted(counted) => {
+                let place = show()?;
+                self.reactions.extend(reactions::rows(place, counted));
+                self.reactors.extend(reactors::rows(place, counted));
+            }
+            PublishedEvent::TipRequested(tip) => self.tip_changes.push(TipChange::requested(show()?, tip)?),
+            PublishedEvent::TipCaptured(tip) => self.tip_changes.push(TipChange::captured(show()?, tip)?),
+            PublishedEvent::TipDeclined(tip) => self.tip_changes.push(TipChange::declined(show()?, tip)),
+            PublishedEvent::PaymentRequested(requested) => {
+                self.payment_changes.push(PaymentChange::requested(payment()?, requested)?);
+            }
+            PublishedEvent::PaymentCaptured(captured) => {
+                self.payment_changes.push(PaymentChange::captured(payment()?, captured)?);
+            }
+            PublishedEvent::PaymentDeclined(declined) => {
+                self.payment_changes.push(PaymentChange::declined(payment()?, declined));
+            }
+            PublishedEvent::PaymentApplied(_) => {
+                self.payment_changes.push(PaymentChange::applied(payment()?));
+            }
+        }
         Ok(())
     }
 }
 
-fn misplaced(published: &Published) -> RowError {
-    RowError::Stream { event: published.event.stored().0, stream: published.stream.clone() }
+/// Where an event stands, and when: what its rows have in common.
+#[derive(Clone, Copy)]
+struct Place {
+    /// The show or payment that its stream is about.
+    id: Uuid,
+    revision: u64,
+    position: u64,
+    occurred_at: i64,
 }
 
-/// Declares a fact of shows: the columns that all have in common, and its own.
-macro_rules! show_fact {
+impl Place {
+    fn in_show(published: &Published) -> Result<Self, RowError> {
+        Self::of(published, streams::parse_show(&published.stream).map(|show| show.0))
+    }
+
+    fn in_payment(published: &Published) -> Result<Self, RowError> {
+        Self::of(published, streams::parse_payment(&published.stream).map(|payment| payment.0))
+    }
+
+    fn of(published: &Published, id: Option<Uuid>) -> Result<Self, RowError> {
+        let misplaced =
+            || RowError::Stream { event: published.event.stored().0, stream: published.stream.clone() };
+        Ok(Self {
+            id: id.ok_or_else(misplaced)?,
+            revision: published.revision,
+            position: published.position.0,
+            occurred_at: published.occurred_at.millis(),
+        })
+    }
+}
+
+/// Declares a typed fact: the columns that all have in common, and its own.
+macro_rules! fact {
     (
         $(#[$doc:meta])*
-        $name:ident of $table:literal { $( $(#[$field_doc:meta])* $field:ident: $type:ty ),+ $(,)? }
+        $name:ident($key:ident) in $table:literal { $( $(#[$field_doc:meta])* $field:ident: $type:ty ),+ $(,)? }
     ) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Debug, clickhouse::Row, serde::Serialize)]
+        #[derive(Clone, PartialEq, Debug, Default, clickhouse::Row, serde::Serialize)]
         pub struct $name {
-            /// The show.
+            /// What the stream is about.
             #[serde(with = "clickhouse::serde::uuid")]
-            pub show_id: uuid::Uuid,
+            pub $key: uuid::Uuid,
             /// Number of the event within its stream.
             pub revision: u64,
             /// Number of the row within its event.
@@ -129,13 +194,21 @@ macro_rules! show_fact {
             $( $(#[$field_doc])* pub $field: $type ),+
         }
 
+        impl $name {
+            /// A row of an event whose own columns are empty yet.
+            fn at(place: $crate::rows::Place, row: u16) -> Self {
+                let $crate::rows::Place { id, revision, position, occurred_at } = place;
+                Self { $key: id, revision, row, position, occurred_at, ..Self::default() }
+            }
+        }
+
         impl $crate::rows::Fact for $name {
             const TABLE: &'static str = $table;
         }
     };
 }
 
-use show_fact;
+use fact;
 
 /// What stands for a place, device, language or category that nobody told.
 pub const UNKNOWN: &str = "unknown";
@@ -152,17 +225,6 @@ fn decimal(money: Money) -> Result<i128, RowError> {
     let missing = MONEY_DIGITS.checked_sub(money.currency().minor_digits()).ok_or(RowError::Money)?;
     Ok(i128::from(money.minor_units()) * 10_i128.pow(missing))
 }
-
-fn decline_reason(reason: DeclineReason) -> &'static str {
-    match reason {
-        DeclineReason::Declined => "DECLINED",
-        DeclineReason::Expired => "EXPIRED",
-        DeclineReason::Cancelled => "CANCELLED",
-    }
-}
-
-/// The id where there is none.
-const NOBODY: Uuid = Uuid::nil();
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use clickhouse::Row;
 use schemas::Money;
 use serde::Deserialize;
 
-use super::peak_times::amounts;
+use super::revenue::amounts;
 use super::{Estimate, FigureError, Figures, Period, Scope, scope};
 
 /// The shows of a category.

@@ -48,7 +48,7 @@ impl Demographics {
 /// Merges groups under `k` persons into `other`; while that is under `k`, the next smallest joins it. Largest first, `other` last.
 #[must_use]
 pub fn k_anonymous(mut groups: Vec<Group>, k: u64) -> Vec<Group> {
-    groups.sort_by(|a, b| b.persons.cmp(&a.persons).then_with(|| a.name.cmp(&b.name)));
+    largest_first(&mut groups);
     let mut other = 0;
     while groups.last().is_some_and(|smallest| smallest.persons < k || (other > 0 && other < k)) {
         other += groups.pop().map_or(0, |smallest| smallest.persons);
@@ -57,6 +57,10 @@ pub fn k_anonymous(mut groups: Vec<Group>, k: u64) -> Vec<Group> {
         groups.push(Group { name: OTHER.to_owned(), persons: other });
     }
     groups
+}
+
+fn largest_first(groups: &mut [Group]) {
+    groups.sort_by(|a, b| b.persons.cmp(&a.persons).then_with(|| a.name.cmp(&b.name)));
 }
 
 /// Groups of a table of persons with `country`, `city`, `device_type`.
@@ -136,7 +140,7 @@ fn sort_out(answers: Vec<Answer>) -> Demographics {
         groups.push(Group { name, persons });
     }
     for groups in [&mut all.by_country, &mut all.by_city, &mut all.by_device] {
-        groups.sort_by(|a, b| b.persons.cmp(&a.persons).then_with(|| a.name.cmp(&b.name)));
+        largest_first(groups);
     }
     all
 }

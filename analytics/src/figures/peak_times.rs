@@ -4,7 +4,8 @@ use clickhouse::Row;
 use schemas::Money;
 use serde::Deserialize;
 
-use super::{Estimate, FigureError, Figures, Period, Scope, revenue, scope};
+use super::revenue::amounts;
+use super::{Estimate, FigureError, Figures, Period, Scope, scope};
 
 /// An hour of the week.
 #[derive(Clone, PartialEq, Debug)]
@@ -106,13 +107,6 @@ struct Answer {
     mean: f64,
     deviation: f64,
     tips: Vec<(String, String)>,
-}
-
-/// Amounts by currency that the warehouse gives as text.
-pub(super) fn amounts(tips: &[(String, String)]) -> Result<Vec<Money>, FigureError> {
-    tips.iter()
-        .map(|(code, amount)| revenue::money(amount, code.parse().map_err(|_| FigureError::Money)?))
-        .collect()
 }
 
 impl Figures {

@@ -27,10 +27,16 @@ pub struct RevenueByDay {
     pub tips: Money,
 }
 
-/// An amount that the warehouse gives as text.
-pub(super) fn money(amount: &str, currency: Currency) -> Result<Money, FigureError> {
+/// An amount and its currency, which the warehouse gives as text.
+pub(super) fn money(amount: &str, currency: &str) -> Result<Money, FigureError> {
     let amount: Decimal = amount.parse().map_err(|_| FigureError::Money)?;
+    let currency: Currency = currency.parse().map_err(|_| FigureError::Money)?;
     Money::new(amount, currency).map_err(|_| FigureError::Money)
+}
+
+/// The same of some, by currency.
+pub(super) fn amounts(tips: &[(String, String)]) -> Result<Vec<Money>, FigureError> {
+    tips.iter().map(|(currency, amount)| money(amount, currency)).collect()
 }
 
 /// Money counts when it was captured, whenever the show was.
@@ -79,7 +85,7 @@ struct Answer {
 
 impl Answer {
     fn money(&self) -> Result<Money, FigureError> {
-        money(&self.tips, self.currency.parse().map_err(|_| FigureError::Money)?)
+        money(&self.tips, &self.currency)
     }
 }
 

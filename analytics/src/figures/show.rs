@@ -1,7 +1,7 @@
 //! The figures of one show, as of a position.
 
 use clickhouse::Row;
-use schemas::{Currency, Money, ShowId, Timestamp};
+use schemas::{Money, ShowId, Timestamp};
 use serde::Deserialize;
 
 use super::definition::{acts, of_shows};
@@ -233,7 +233,6 @@ impl TryFrom<Answer> for ShowFigures {
     type Error = FigureError;
 
     fn try_from(answer: Answer) -> Result<Self, FigureError> {
-        let currency: Currency = answer.currency.parse().map_err(|_| FigureError::Money)?;
         Ok(Self {
             status: answer.status,
             started_at: answer.started_ms.map(Timestamp::from_millis),
@@ -250,7 +249,7 @@ impl TryFrom<Answer> for ShowFigures {
             reactions: answer.reactions,
             engaged: answer.engaged,
             tippers: answer.tippers,
-            total_tips: revenue::money(&answer.tips, currency)?,
+            total_tips: revenue::money(&answer.tips, &answer.currency)?,
             tips_count: answer.tips_count,
             pending_tips: answer.pending_tips,
         })

@@ -1,7 +1,7 @@
 //! A show minute by minute: the time line, and with it the absolute retention curve.
 
 use clickhouse::Row;
-use schemas::{Currency, Money, ShowId};
+use schemas::{Money, ShowId};
 use serde::Deserialize;
 
 use super::definition::of_shows;
@@ -129,7 +129,6 @@ impl TryFrom<Answer> for Minute {
     type Error = FigureError;
 
     fn try_from(answer: Answer) -> Result<Self, FigureError> {
-        let currency: Currency = answer.currency.parse().map_err(|_| FigureError::Money)?;
         Ok(Self {
             minute: answer.minute,
             viewer_count: answer.viewer_count,
@@ -138,7 +137,7 @@ impl TryFrom<Answer> for Minute {
             leaves: answer.leaves,
             messages: answer.messages,
             reactions: answer.reactions,
-            tips: revenue::money(&answer.tips, currency)?,
+            tips: revenue::money(&answer.tips, &answer.currency)?,
         })
     }
 }

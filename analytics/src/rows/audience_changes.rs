@@ -1,14 +1,14 @@
 //! Joins and leaves.
 
-use schemas::events::{AccessBasis, DeviceType, LeaveReason};
-use schemas::published::{Published, PublishedEvent};
+use schemas::events::{DeviceType, ViewerLeft};
+use schemas::published::JoinedViewer;
 use uuid::Uuid;
 
-use super::{UNKNOWN, or_unknown, show_fact};
+use super::{Place, UNKNOWN, fact, or_unknown};
 
-show_fact! {
+fact! {
     /// Of the view `audience_changes`.
-    AudienceChange of "fact_audience_changes" {
+    AudienceChange(show_id) in "fact_audience_changes" {
         /// JOINED or LEFT.
         kind: &'static str,
         /// The session.
@@ -32,31 +32,23 @@ show_fact! {
     }
 }
 
-pub(super) fn row(published: &Published, show: Uuid) -> Option<AudienceChange> {
-    let at = published.occurred_at.millis();
-    match &published.event {
-        PublishedEvent::ViewerJoined(joined) => Some(AudienceChange {
-            show_id: show,
-            revision: published.revision,
-            row: 0,
-            position: published.position.0,
-            occurred_at: published.occurred_at.millis(),
+impl AudienceChange {
+    pub(super) fn joined(place: Place, joined: &JoinedViewer) -> Self {
+        Self {
             kind: "JOINED",
             session_id: joined.session_id.0,
             person: joined.person.0,
-            at,
-            device_type: joined.device_type.map_or(UNKNOWN, device_type),
+            at: place.occurred_at,
+            device_type: joined.device_type.map_or(UNKNOWN, DeviceType::name),
             country: or_unknown(joined.location.country.as_ref()),
             city: or_unknown(joined.location.city.as_ref()),
-            basis: basis(joined.basis),
-            reason: "",
-        }),
-        PublishedEvent::ViewerLeft(left) => Some(AudienceChange {
-            show_id: show,
-            revision: published.revision,
-            row: 0,
-            position: published.position.0,
-            occurred_at: published.occurred_at.millis(),
+            basis: joined.basis.name(),
+            ..Self::at(place, 0)
+        }
+    }
+
+    pub(super) fn left(place: Place, left: &ViewerLeft) -> Self {
+        Self {
             kind: "LEFT",
             session_id: left.session_id.0,
             person: left.person.0,
@@ -64,46 +56,8 @@ pub(super) fn row(published: &Published, show: Uuid) -> Option<AudienceChange> {
             device_type: UNKNOWN,
             country: UNKNOWN.to_owned(),
             city: UNKNOWN.to_owned(),
-            basis: "",
-            reason: leave_reason(left.reason),
-        }),
-        PublishedEvent::ShowCreated(_)
-        | PublishedEvent::ShowStarted(_)
-        | PublishedEvent::ShowEnded(_)
-        | PublishedEvent::ShowCancelled(_)
-        | PublishedEvent::ShowRevised(_)
-        | PublishedEvent::StreamSettingsChanged(_)
-        | PublishedEvent::MessagePosted(_)
-        | PublishedEvent::ReactionsCounted(_)
-        | PublishedEvent::TipRequested(_)
-        | PublishedEvent::TipCaptured(_)
-        | PublishedEvent::TipDeclined(_)
-        | PublishedEvent::PaymentRequested(_)
-        | PublishedEvent::PaymentCaptured(_)
-        | PublishedEvent::PaymentDeclined(_)
-        | PublishedEvent::PaymentApplied(_) => None,
-    }
-}
-
-fn device_type(device: DeviceType) -> &'static str {
-    match device {
-        DeviceType::Mobile => "MOBILE",
-        DeviceType::Desktop => "DESKTOP",
-        DeviceType::Tablet => "TABLET",
-    }
-}
-
-fn basis(basis: AccessBasis) -> &'static str {
-    match basis {
-        AccessBasis::Public => "PUBLIC",
-        AccessBasis::Entitled => "ENTITLED",
-        AccessBasis::Staff => "STAFF",
-    }
-}
-
-fn leave_reason(reason: LeaveReason) -> &'static str {
-    match reason {
-        LeaveReason::Left => "LEFT",
-        LeaveReason::Unseen => "UNSEEN",
+            reason: left.reason.name(),
+            ..Self::at(place, 0)
+        }
     }
 }

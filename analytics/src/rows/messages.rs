@@ -1,14 +1,13 @@
 //! Messages: features only.
 
-use schemas::events::AuthorRole;
-use schemas::published::{Published, PublishedEvent};
+use schemas::published::PostedMessage;
 use uuid::Uuid;
 
-use super::{or_unknown, show_fact};
+use super::{Place, fact, or_unknown};
 
-show_fact! {
+fact! {
     /// Of the view `messages`.
-    MessageRow of "fact_messages" {
+    MessageRow(show_id) in "fact_messages" {
         /// The message.
         #[serde(with = "clickhouse::serde::uuid")]
         message_id: Uuid,
@@ -34,17 +33,12 @@ show_fact! {
     }
 }
 
-pub(super) fn row(published: &Published, show: Uuid) -> Option<MessageRow> {
-    match &published.event {
-        PublishedEvent::MessagePosted(message) => Some(MessageRow {
-            show_id: show,
-            revision: published.revision,
-            row: 0,
-            position: published.position.0,
-            occurred_at: published.occurred_at.millis(),
+impl MessageRow {
+    pub(super) fn posted(place: Place, message: &PostedMessage) -> Self {
+        Self {
             message_id: message.message_id.0,
             author: message.author.0,
-            role: role(message.role),
+            role: message.role.name(),
             is_subscriber: message.is_subscriber,
             is_reply: message.reply_to.is_some(),
             characters: message.features.characters,
@@ -52,31 +46,7 @@ pub(super) fn row(published: &Published, show: Uuid) -> Option<MessageRow> {
             emoji: message.features.emoji,
             links: message.features.links,
             language: or_unknown(message.features.language.as_ref()),
-        }),
-        PublishedEvent::ShowCreated(_)
-        | PublishedEvent::ShowStarted(_)
-        | PublishedEvent::ShowEnded(_)
-        | PublishedEvent::ShowCancelled(_)
-        | PublishedEvent::ShowRevised(_)
-        | PublishedEvent::StreamSettingsChanged(_)
-        | PublishedEvent::ViewerJoined(_)
-        | PublishedEvent::ViewerLeft(_)
-        | PublishedEvent::ReactionsCounted(_)
-        | PublishedEvent::TipRequested(_)
-        | PublishedEvent::TipCaptured(_)
-        | PublishedEvent::TipDeclined(_)
-        | PublishedEvent::PaymentRequested(_)
-        | PublishedEvent::PaymentCaptured(_)
-        | PublishedEvent::PaymentDeclined(_)
-        | PublishedEvent::PaymentApplied(_) => None,
-    }
-}
-
-fn role(role: AuthorRole) -> &'static str {
-    match role {
-        AuthorRole::Host => "HOST",
-        AuthorRole::Moderator => "MODERATOR",
-        AuthorRole::Admin => "ADMIN",
-        AuthorRole::Viewer => "VIEWER",
+            ..Self::at(place, 0)
+        }
     }
 }

@@ -1,125 +1,71 @@
 //! Steps of payments.
 
-use clickhouse::Row;
-use schemas::events::{PaymentPurpose, PaymentRequested};
-use schemas::published::{CapturedPayment, Published, PublishedEvent};
-use serde::Serialize;
+use schemas::Money;
+use schemas::events::{PaymentDeclined, PaymentPurpose, PaymentRequested};
+use schemas::published::CapturedPayment;
 use uuid::Uuid;
 
-use super::{Fact, NOBODY, RowError, decimal, decline_reason, misplaced};
+use super::{Place, RowError, decimal, fact};
 
-/// Of the view `payment_changes`.
-#[derive(Clone, PartialEq, Debug, Row, Serialize)]
-pub struct PaymentChange {
-    /// The payment.
-    #[serde(with = "clickhouse::serde::uuid")]
-    pub payment_id: Uuid,
-    /// Number of the event within its stream.
-    pub revision: u64,
-    /// Always 0.
-    pub row: u16,
-    /// Place of the event in the log.
-    pub position: u64,
-    /// When it happened, in milliseconds since 1970.
-    pub occurred_at: i64,
-    /// REQUESTED, CAPTURED, DECLINED or APPLIED.
-    pub kind: &'static str,
-    /// What it is for.
-    pub purpose: &'static str,
-    /// The show.
-    #[serde(with = "clickhouse::serde::uuid")]
-    pub show_id: Uuid,
-    /// The tip.
-    #[serde(with = "clickhouse::serde::uuid")]
-    pub tip_id: Uuid,
-    /// Who pays.
-    #[serde(with = "clickhouse::serde::uuid")]
-    pub payer: Uuid,
-    /// Who is paid.
-    #[serde(with = "clickhouse::serde::uuid")]
-    pub payee: Uuid,
-    /// How much, in units of the fourth fraction digit.
-    pub amount: i128,
-    /// Currency.
-    pub currency: &'static str,
-    /// Payment provider.
-    pub provider: String,
-    /// Why declined.
-    pub reason: &'static str,
-}
-
-impl Fact for PaymentChange {
-    const TABLE: &'static str = "fact_payment_changes";
-}
-
-pub(super) fn row(published: &Published, payment: Uuid) -> Result<PaymentChange, RowError> {
-    let change = step(published, payment);
-    Ok(match &published.event {
-        PublishedEvent::PaymentRequested(requested) => change.requested(requested)?,
-        PublishedEvent::PaymentCaptured(captured) => change.captured(captured)?,
-        PublishedEvent::PaymentDeclined(declined) => {
-            PaymentChange { kind: "DECLINED", reason: decline_reason(declined.reason), ..change }
-        }
-        PublishedEvent::PaymentApplied(_) => PaymentChange { kind: "APPLIED", ..change },
-        PublishedEvent::ShowCreated(_)
-        | PublishedEvent::ShowStarted(_)
-        | PublishedEvent::ShowEnded(_)
-        | PublishedEvent::ShowCancelled(_)
-        | PublishedEvent::ShowRevised(_)
-        | PublishedEvent::StreamSettingsChanged(_)
-        | PublishedEvent::ViewerJoined(_)
-        | PublishedEvent::ViewerLeft(_)
-        | PublishedEvent::MessagePosted(_)
-        | PublishedEvent::ReactionsCounted(_)
-        | PublishedEvent::TipRequested(_)
-        | PublishedEvent::TipCaptured(_)
-        | PublishedEvent::TipDeclined(_) => return Err(misplaced(published)),
-    })
-}
-
-fn step(published: &Published, payment: Uuid) -> PaymentChange {
-    PaymentChange {
-        payment_id: payment,
-        revision: published.revision,
-        row: 0,
-        position: published.position.0,
-        occurred_at: published.occurred_at.millis(),
-        kind: "",
-        purpose: "",
-        show_id: NOBODY,
-        tip_id: NOBODY,
-        payer: NOBODY,
-        payee: NOBODY,
-        amount: 0,
-        currency: "",
-        provider: String::new(),
-        reason: "",
+fact! {
+    /// Of the view `payment_changes`.
+    PaymentChange(payment_id) in "fact_payment_changes" {
+        /// REQUESTED, CAPTURED, DECLINED or APPLIED.
+        kind: &'static str,
+        /// What it is for.
+        purpose: &'static str,
+        /// The show.
+        #[serde(with = "clickhouse::serde::uuid")]
+        show_id: Uuid,
+        /// The tip.
+        #[serde(with = "clickhouse::serde::uuid")]
+        tip_id: Uuid,
+        /// Who pays.
+        #[serde(with = "clickhouse::serde::uuid")]
+        payer: Uuid,
+        /// Who is paid.
+        #[serde(with = "clickhouse::serde::uuid")]
+        payee: Uuid,
+        /// How much, in units of the fourth fraction digit.
+        amount: i128,
+        /// Currency.
+        currency: &'static str,
+        /// Payment provider.
+        provider: String,
+        /// Why declined.
+        reason: &'static str,
     }
 }
 
 impl PaymentChange {
-    fn requested(self, requested: &PaymentRequested) -> Result<Self, RowError> {
+    pub(super) fn requested(place: Place, requested: &PaymentRequested) -> Result<Self, RowError> {
         let PaymentPurpose::Tip { show_id, tip_id } = &requested.purpose;
-        Ok(Self {
+        let change = Self {
             kind: "REQUESTED",
             purpose: "TIP",
             show_id: show_id.0,
             tip_id: tip_id.0,
             payer: requested.payer.0,
             payee: requested.payee.0,
-            amount: decimal(requested.amount)?,
-            currency: requested.amount.currency().code(),
-            ..self
-        })
+            ..Self::at(place, 0)
+        };
+        change.of(requested.amount)
     }
 
-    fn captured(self, captured: &CapturedPayment) -> Result<Self, RowError> {
-        Ok(Self {
-            kind: "CAPTURED",
-            provider: captured.provider.clone(),
-            amount: decimal(captured.amount)?,
-            currency: captured.amount.currency().code(),
-            ..self
-        })
+    pub(super) fn captured(place: Place, captured: &CapturedPayment) -> Result<Self, RowError> {
+        let provider = captured.provider.clone();
+        Self { kind: "CAPTURED", provider, ..Self::at(place, 0) }.of(captured.amount)
+    }
+
+    pub(super) fn declined(place: Place, declined: &PaymentDeclined) -> Self {
+        Self { kind: "DECLINED", reason: declined.reason.name(), ..Self::at(place, 0) }
+    }
+
+    pub(super) fn applied(place: Place) -> Self {
+        Self { kind: "APPLIED", ..Self::at(place, 0) }
+    }
+
+    fn of(self, amount: Money) -> Result<Self, RowError> {
+        Ok(Self { amount: decimal(amount)?, currency: amount.currency().code(), ..self })
     }
 }

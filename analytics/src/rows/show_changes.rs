@@ -1,15 +1,15 @@
 //! Life of shows.
 
-use schemas::events::{AccessPolicy, Quality, StreamSettings};
-use schemas::published::{Published, PublishedDetails, PublishedEvent};
+use schemas::events::{AccessPolicy, StreamSettings};
+use schemas::published::{CreatedShow, PublishedDetails, RevisedShow};
 use schemas::{Currency, Timestamp};
 use uuid::Uuid;
 
-use super::{NOBODY, RowError, UNKNOWN, decimal, misplaced, or_unknown, show_fact};
+use super::{Place, RowError, UNKNOWN, decimal, fact, or_unknown};
 
-show_fact! {
+fact! {
     /// Of the view `show_changes`.
-    ShowChange of "fact_show_changes" {
+    ShowChange(show_id) in "fact_show_changes" {
         /// CREATED, REVISED, SETTINGS, STARTED, ENDED or CANCELLED.
         kind: &'static str,
         /// The creator.
@@ -44,65 +44,27 @@ show_fact! {
     }
 }
 
-pub(super) fn row(published: &Published, show: Uuid) -> Result<Option<ShowChange>, RowError> {
-    let change = |kind| step(published, show, kind);
-    let change = match &published.event {
-        PublishedEvent::ShowCreated(created) => {
-            ShowChange { creator: created.creator.0, ..change("CREATED") }
-                .announced(&created.details, &created.access, created.currency, created.scheduled_start)?
-                .running(created.settings)
-        }
-        PublishedEvent::ShowRevised(revised) => change("REVISED").announced(
-            &revised.details,
-            &revised.access,
-            revised.currency,
-            revised.scheduled_start,
-        )?,
-        PublishedEvent::StreamSettingsChanged(changed) => change("SETTINGS").running(changed.settings),
-        PublishedEvent::ShowStarted(_) => change("STARTED"),
-        PublishedEvent::ShowEnded(_) => change("ENDED"),
-        PublishedEvent::ShowCancelled(_) => change("CANCELLED"),
-        PublishedEvent::ViewerJoined(_)
-        | PublishedEvent::ViewerLeft(_)
-        | PublishedEvent::MessagePosted(_)
-        | PublishedEvent::ReactionsCounted(_)
-        | PublishedEvent::TipRequested(_)
-        | PublishedEvent::TipCaptured(_)
-        | PublishedEvent::TipDeclined(_) => return Ok(None),
-        PublishedEvent::PaymentRequested(_)
-        | PublishedEvent::PaymentCaptured(_)
-        | PublishedEvent::PaymentDeclined(_)
-        | PublishedEvent::PaymentApplied(_) => return Err(misplaced(published)),
-    };
-    Ok(Some(change))
-}
-
-fn step(published: &Published, show: Uuid, kind: &'static str) -> ShowChange {
-    ShowChange {
-        show_id: show,
-        revision: published.revision,
-        row: 0,
-        position: published.position.0,
-        occurred_at: published.occurred_at.millis(),
-        kind,
-        creator: NOBODY,
-        title: String::new(),
-        category: UNKNOWN.to_owned(),
-        tags: Vec::new(),
-        language: UNKNOWN.to_owned(),
-        currency: "",
-        subscriber_only: false,
-        ticket_price: None,
-        scheduled_start: None,
-        quality: "",
-        recording_enabled: false,
-        chat_enabled: false,
-        tips_enabled: false,
-        max_viewers: None,
-    }
-}
-
 impl ShowChange {
+    pub(super) fn created(place: Place, created: &CreatedShow) -> Result<Self, RowError> {
+        Self { creator: created.creator.0, ..Self::plain(place, "CREATED") }
+            .running(created.settings)
+            .announced(&created.details, &created.access, created.currency, created.scheduled_start)
+    }
+
+    pub(super) fn revised(place: Place, revised: &RevisedShow) -> Result<Self, RowError> {
+        let change = Self::plain(place, "REVISED");
+        change.announced(&revised.details, &revised.access, revised.currency, revised.scheduled_start)
+    }
+
+    pub(super) fn set(place: Place, settings: StreamSettings) -> Self {
+        Self::plain(place, "SETTINGS").running(settings)
+    }
+
+    /// One that says nothing but that it happened.
+    pub(super) fn plain(place: Place, kind: &'static str) -> Self {
+        Self { kind, category: UNKNOWN.to_owned(), language: UNKNOWN.to_owned(), ..Self::at(place, 0) }
+    }
+
     fn announced(
         self,
         details: &PublishedDetails,
@@ -125,21 +87,12 @@ impl ShowChange {
 
     fn running(self, settings: StreamSettings) -> Self {
         Self {
-            quality: quality(settings.quality),
+            quality: settings.quality.name(),
             recording_enabled: settings.recording_enabled,
             chat_enabled: settings.chat_enabled,
             tips_enabled: settings.tips_enabled,
             max_viewers: settings.max_viewers,
             ..self
         }
-    }
-}
-
-fn quality(quality: Quality) -> &'static str {
-    match quality {
-        Quality::Sd => "SD",
-        Quality::Hd => "HD",
-        Quality::Fhd => "FHD",
-        Quality::Uhd => "4K",
     }
 }

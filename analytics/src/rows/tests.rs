@@ -32,7 +32,7 @@ fn an_event_in_a_stream_that_is_not_its_own_makes_no_rows() {
     for stream in ["payment-00000000-0000-0000-0000-000000000001", "account-1", "show-x", ""] {
         let mut rows = Rows::default();
         assert!(matches!(rows.add(&started(stream)), Err(RowError::Stream { .. })), "{stream}");
-        assert_eq!(rows.events, Vec::new());
+        assert_eq!(rows, Rows::default(), "all of an event's rows or none");
     }
 }
 

@@ -1,14 +1,15 @@
 //! Steps of tips.
 
-use schemas::published::{Published, PublishedEvent};
+use schemas::events::TipDeclined;
+use schemas::published::{CapturedTip, RequestedTip};
 use schemas::{Money, PaymentId, PersonId, TipId};
 use uuid::Uuid;
 
-use super::{RowError, decimal, decline_reason, show_fact};
+use super::{Place, RowError, decimal, fact};
 
-show_fact! {
+fact! {
     /// Of the view `tip_changes`.
-    TipChange of "fact_tip_changes" {
+    TipChange(show_id) in "fact_tip_changes" {
         /// REQUESTED, CAPTURED or DECLINED.
         kind: &'static str,
         /// The tip.
@@ -29,47 +30,28 @@ show_fact! {
     }
 }
 
-pub(super) fn row(published: &Published, show: Uuid) -> Result<Option<TipChange>, RowError> {
-    let change =
-        |kind, (tip, payment, person): (TipId, PaymentId, PersonId), money: Option<Money>, reason| {
-            Ok(Some(TipChange {
-                show_id: show,
-                revision: published.revision,
-                row: 0,
-                position: published.position.0,
-                occurred_at: published.occurred_at.millis(),
-                kind,
-                tip_id: tip.0,
-                payment_id: payment.0,
-                person: person.0,
-                amount: money.map_or(Ok(0), decimal)?,
-                currency: money.map_or("", |money| money.currency().code()),
-                reason,
-            }))
-        };
-    match &published.event {
-        PublishedEvent::TipRequested(tip) => {
-            change("REQUESTED", (tip.tip_id, tip.payment_id, tip.person), Some(tip.amount), "")
-        }
-        PublishedEvent::TipCaptured(tip) => {
-            change("CAPTURED", (tip.tip_id, tip.payment_id, tip.person), Some(tip.amount), "")
-        }
-        PublishedEvent::TipDeclined(tip) => {
-            change("DECLINED", (tip.tip_id, tip.payment_id, tip.person), None, decline_reason(tip.reason))
-        }
-        PublishedEvent::ShowCreated(_)
-        | PublishedEvent::ShowStarted(_)
-        | PublishedEvent::ShowEnded(_)
-        | PublishedEvent::ShowCancelled(_)
-        | PublishedEvent::ShowRevised(_)
-        | PublishedEvent::StreamSettingsChanged(_)
-        | PublishedEvent::ViewerJoined(_)
-        | PublishedEvent::ViewerLeft(_)
-        | PublishedEvent::MessagePosted(_)
-        | PublishedEvent::ReactionsCounted(_)
-        | PublishedEvent::PaymentRequested(_)
-        | PublishedEvent::PaymentCaptured(_)
-        | PublishedEvent::PaymentDeclined(_)
-        | PublishedEvent::PaymentApplied(_) => Ok(None),
+impl TipChange {
+    pub(super) fn requested(place: Place, tip: &RequestedTip) -> Result<Self, RowError> {
+        let step = Self::step(place, "REQUESTED", (tip.tip_id, tip.payment_id, tip.person));
+        step.of(tip.amount)
+    }
+
+    pub(super) fn captured(place: Place, tip: &CapturedTip) -> Result<Self, RowError> {
+        let step = Self::step(place, "CAPTURED", (tip.tip_id, tip.payment_id, tip.person));
+        step.of(tip.amount)
+    }
+
+    pub(super) fn declined(place: Place, tip: &TipDeclined) -> Self {
+        let step = Self::step(place, "DECLINED", (tip.tip_id, tip.payment_id, tip.person));
+        Self { reason: tip.reason.name(), ..step }
+    }
+
+    fn step(place: Place, kind: &'static str, ids: (TipId, PaymentId, PersonId)) -> Self {
+        let (tip, payment, person) = ids;
+        Self { kind, tip_id: tip.0, payment_id: payment.0, person: person.0, ..Self::at(place, 0) }
+    }
+
+    fn of(self, amount: Money) -> Result<Self, RowError> {
+        Ok(Self { amount: decimal(amount)?, currency: amount.currency().code(), ..self })
     }
 }
