@@ -7,6 +7,7 @@
 //! Positions and revisions are JSON strings, because CloudEvents' integers end at 2³¹.
 
 mod events;
+mod partition;
 mod record;
 mod wire;
 
@@ -14,6 +15,7 @@ pub use events::{
     CapturedPayment, CapturedTip, CountedReactions, CreatedShow, JoinedViewer, PostedMessage,
     PublishedDetails, PublishedEvent, RequestedTip, RevisedShow,
 };
+pub use partition::{PARTITIONS, partition_of};
 pub use record::{Published, Record, RecordError, Watermark};
 
 /// The topic. Its number of partitions is fixed: another number is another version of the topic.
