@@ -2,11 +2,16 @@
 //!
 //! [`rows`] makes rows of events for the warehouse, [`migrate`] its tables and views, [`figures`] asks it. [`fold`] computes a show's figures by
 //! a plain fold over the log: the yardstick that every store is measured against. It trusts no count that an event carries.
+//!
+//! [`loader`] fills the warehouse from the topic, [`backfill`] straight from the log.
 
+pub mod backfill;
 pub mod figures;
 pub mod fold;
+pub mod loader;
 pub mod migrate;
 pub mod rows;
+mod warehouse;
 
 /// `part ÷ whole`; 0 where there is no whole.
 #[expect(clippy::cast_precision_loss, reason = "ratios are for people; sums stay exact")]

@@ -23,10 +23,11 @@ struct Migration {
 }
 
 /// In the order in which they are applied.
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration { name: "0001_facts", sql: include_str!("../../migrations/clickhouse/0001_facts.sql") },
     Migration { name: "0002_views", sql: include_str!("../../migrations/clickhouse/0002_views.sql") },
     Migration { name: "0003_rollups", sql: include_str!("../../migrations/clickhouse/0003_rollups.sql") },
+    Migration { name: "0004_loader", sql: include_str!("../../migrations/clickhouse/0004_loader.sql") },
 ];
 
 /// The tables that the retention is for.

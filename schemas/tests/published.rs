@@ -137,3 +137,23 @@ fn what_no_version_can_read_is_told() {
     assert!(told("position", 12.into()).contains("no record"));
     assert!(Record::decode(b"no json").is_err());
 }
+
+#[test]
+fn the_place_of_a_damaged_record_is_told_where_it_came_from_the_log() {
+    let (_, sample) = samples().swap_remove(0);
+    let mut damaged: Value = serde_json::from_slice(&sample.encode().unwrap()).unwrap();
+    damaged["data"] = Value::from(7);
+    damaged["id"] = Value::from(false);
+    let bytes = serde_json::to_vec(&damaged).unwrap();
+    assert!(Record::decode(&bytes).is_err());
+    assert_eq!(Record::place(&bytes), Some((sample.position(), sample.previous())));
+    damaged.as_object_mut().unwrap().remove("previous");
+    assert_eq!(
+        Record::place(&serde_json::to_vec(&damaged).unwrap()),
+        Some((sample.position(), None)),
+        "the first of its partition"
+    );
+    damaged["source"] = Value::from("urn:somebody:else");
+    assert_eq!(Record::place(&serde_json::to_vec(&damaged).unwrap()), None);
+    assert_eq!(Record::place(b"no JSON"), None);
+}

@@ -22,19 +22,36 @@ struct Progress {
     time_ms: i64,
 }
 
-const PROGRESS: &str = "
-    SELECT count() AS partitions, min(position) AS position, toUnixTimestamp64Milli(min(time)) AS time_ms
-    FROM loading
-    WHERE topic = {topic:String}";
+/// The least of what each partition tells.
+macro_rules! least {
+    ($view:literal) => {
+        concat!(
+            "SELECT count() AS partitions, min(position) AS position, toUnixTimestamp64Milli(min(time)) AS time_ms FROM ",
+            $view,
+            " WHERE topic = {topic:String}"
+        )
+    };
+}
 
 impl Figures {
-    /// Up to where everything is in the warehouse; `None` before every partition of the topic has told.
+    /// Up to where everything is in the warehouse; `None` before every partition of the topic has told. Of figures of one show.
     ///
     /// # Errors
     /// [`FigureError::Warehouse`].
     pub async fn as_of(&self, topic: &str, partitions: u32) -> Result<Option<AsOf>, FigureError> {
-        let query = self.client.query_raw(PROGRESS).param("topic", topic);
-        let progress: Progress = query.fetch_one().await?;
+        self.least(least!("loading"), topic, partitions).await
+    }
+
+    /// Up to where the roll-ups count; `None` before every partition of the topic has told. Of figures of many shows.
+    ///
+    /// # Errors
+    /// [`FigureError::Warehouse`].
+    pub async fn rolled_up_as_of(&self, topic: &str, partitions: u32) -> Result<Option<AsOf>, FigureError> {
+        self.least(least!("rolling_up"), topic, partitions).await
+    }
+
+    async fn least(&self, sql: &str, topic: &str, partitions: u32) -> Result<Option<AsOf>, FigureError> {
+        let progress: Progress = self.client.query_raw(sql).param("topic", topic).fetch_one().await?;
         Ok((progress.partitions >= u64::from(partitions)).then_some(AsOf {
             position: Position(progress.position),
             time: Timestamp::from_millis(progress.time_ms),

@@ -85,6 +85,14 @@ impl Record {
         event(cloud).map(Self::Event)
     }
 
+    /// Where bytes that [`Record::decode`] refuses stand in the log, with the position of the record before them, if they came from the
+    /// log and say as much. So a reader that sets a damaged record aside still knows whether the chain holds.
+    #[must_use]
+    pub fn place(bytes: &[u8]) -> Option<(Position, Option<Position>)> {
+        let place: wire::Place = serde_json::from_slice(bytes).ok()?;
+        (place.source == wire::SOURCE).then_some((place.position, place.previous))
+    }
+
     /// Writes a record.
     ///
     /// # Errors

@@ -44,6 +44,16 @@ pub(crate) struct CloudEvent {
     pub(crate) data: Option<Box<RawValue>>,
 }
 
+/// What can be told of a record whose other fields cannot be read.
+#[derive(Deserialize)]
+pub(crate) struct Place {
+    pub(crate) source: String,
+    #[serde(with = "digits")]
+    pub(crate) position: Position,
+    #[serde(default, with = "digits::option")]
+    pub(crate) previous: Option<Position>,
+}
+
 /// What `specversion` says.
 pub(crate) const SPEC_VERSION: &str = "1.0";
 /// What `source` says.

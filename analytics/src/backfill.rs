@@ -1,0 +1,1 @@
+//! Fills a warehouse straight from the log.

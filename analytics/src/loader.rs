@@ -1,0 +1,201 @@
+//! Loads the topic into the warehouse: each event counts once in every figure, whatever dies when.
+//!
+//! How far a partition is, the warehouse alone tells; Kafka's offsets are for show. A batch is written as facts, then as progress, and the progress
+//! only where it is what the loader believed: whoever was taken for dead, or slept through an exchange of the tables, moves nothing.
+//!
+//! ```text
+//! consumer.rs     what the group gives and takes
+//! lane.rs         a partition: repeats, holes, what nobody can read
+//! pump.rs         the loop: gather, write, begin again
+//! delivery.rs     dead letters, facts, progress, until it is done
+//! halts.rs        partitions that stand still
+//! rollups.rs      roll-ups, beside all this
+//! ```
+
+mod backoff;
+mod batch;
+mod board;
+mod consumer;
+mod dead_letters;
+mod delivery;
+mod halts;
+mod lane;
+mod pump;
+mod rollups;
+
+use std::sync::Arc;
+
+use platform::clock::Clock;
+use schemas::published::TOPIC;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::migrate::{Layout, MigrateError, migrate};
+use crate::warehouse::Warehouse;
+
+use backoff::Backoff;
+use board::Board;
+use consumer::Reader;
+use dead_letters::{DeadLetters, explain};
+use delivery::Delivery;
+use pump::{End, Pump};
+use rollups::Rollups;
+
+pub use board::{LoaderState, PartitionState, Phase};
+
+/// Where a loader reads, and with whom.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LoaderSettings {
+    /// Kafka's `bootstrap.servers`.
+    pub brokers: String,
+    /// The consumer group: loaders of one warehouse share it and the partitions.
+    pub group: String,
+    /// The topic; what nobody can read goes to the topic of that name with `.dead` behind it.
+    pub topic: String,
+}
+
+impl LoaderSettings {
+    /// The topic of the relay, for the one group of loaders.
+    #[must_use]
+    pub fn new(brokers: impl Into<String>) -> Self {
+        Self { brokers: brokers.into(), group: "tally-loader".to_owned(), topic: TOPIC.to_owned() }
+    }
+}
+
+/// What a loader needs.
+#[derive(Clone)]
+pub struct LoaderDeps {
+    /// A client with its database set; the database exists.
+    pub warehouse: clickhouse::Client,
+    /// The time, for lags.
+    pub clock: Clock,
+    /// Where it reads.
+    pub settings: LoaderSettings,
+    /// How the tables are made.
+    pub layout: Layout,
+}
+
+/// A running loader. Dropping it stops it too, without waiting.
+pub struct Loader {
+    board: Arc<Board>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Loader {
+    /// Brings the tables up to date and begins to load. Stores that are away are waited for, for ever.
+    #[must_use]
+    pub fn start(deps: LoaderDeps) -> Self {
+        let (board, stop, tasks) = (Arc::<Board>::default(), CancellationToken::new(), TaskTracker::new());
+        let (told, until, tracker) = (Arc::clone(&board), stop.clone(), tasks.clone());
+        tasks.spawn(async move {
+            load(deps, &told, &until, &tracker).await;
+            told.set_phase(Phase::Stopped);
+        });
+        tasks.close();
+        Self { board, stop, tasks }
+    }
+
+    /// How it is doing.
+    #[must_use]
+    pub fn state(&self) -> LoaderState {
+        self.board.state()
+    }
+
+    /// The same as a check for readiness: not ready before the stores were reached, while one is away, and while a partition stands still. Dead
+    /// letters and a lag leave it ready; their metrics alarm.
+    pub fn check(&self) -> impl Fn() -> Result<String, String> + Send + Sync + 'static {
+        let board = Arc::clone(&self.board);
+        move || board.state().check()
+    }
+
+    /// Stops after the batch that is being written, for which it waits some seconds, and leaves the group.
+    pub async fn shutdown(self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn load(deps: LoaderDeps, board: &Arc<Board>, stop: &CancellationToken, tasks: &TaskTracker) {
+    let LoaderDeps { warehouse: client, clock, settings, layout } = deps;
+    if !prepare(&client, &layout, board, stop).await {
+        return;
+    }
+    let warehouse = Warehouse::new(&client, &settings.topic);
+    let rollups = Rollups::default();
+    tasks.spawn(rollups.clone().run(warehouse.clone(), clock.clone(), Arc::clone(board), stop.clone()));
+    let delivery = Delivery {
+        warehouse,
+        dead_letters: Arc::new(DeadLetters::new(&settings.brokers, &settings.topic)),
+        clock,
+        board: Arc::clone(board),
+        topic: settings.topic.as_str().into(),
+    };
+    let mut backoff = Backoff::new();
+    while !stop.is_cancelled() {
+        let joined = Reader::join(&settings.brokers, &settings.group, &settings.topic);
+        let error = match joined {
+            Ok(joined) => match Pump::new(delivery.clone(), rollups.clone(), joined).run(stop).await {
+                End::Stopped => return,
+                End::Broken(error) => error,
+            },
+            Err(error) => error,
+        };
+        let detail = explain(&error);
+        tracing::error!(detail, "the loader begins anew: {detail}");
+        board.set_phase(Phase::Waiting { detail });
+        pause(&mut backoff, stop).await;
+    }
+}
+
+/// Brings the tables up to date. False: told to stop before.
+async fn prepare(
+    client: &clickhouse::Client,
+    layout: &Layout,
+    board: &Board,
+    stop: &CancellationToken,
+) -> bool {
+    let mut backoff = Backoff::new();
+    loop {
+        let migrated = tokio::select! {
+            () = stop.cancelled() => return false,
+            migrated = migrate(client, layout) => migrated,
+        };
+        let error = match migrated {
+            Ok(done) => {
+                if !done.is_empty() {
+                    tracing::info!("the warehouse was brought up to date: {done:?}");
+                }
+                return true;
+            }
+            Err(error) => error,
+        };
+        let detail = explain(&error);
+        match error {
+            MigrateError::Statement { .. } => {
+                tracing::warn!(detail, "the warehouse will be tried again: {detail}");
+                if backoff.is_worth_telling() {
+                    board.set_phase(Phase::Waiting { detail });
+                }
+                pause(&mut backoff, stop).await;
+            }
+            MigrateError::Changed(_) | MigrateError::Cluster => {
+                tracing::error!(detail, "the loader is halted: {detail}");
+                board.set_phase(Phase::Halted { detail });
+                stop.cancelled().await;
+                return false;
+            }
+        }
+    }
+}
+
+async fn pause(backoff: &mut Backoff, stop: &CancellationToken) {
+    // either way the caller looks whether it is to stop
+    drop(tokio::time::timeout(backoff.next(), stop.cancelled()).await);
+}

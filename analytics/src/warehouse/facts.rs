@@ -1,0 +1,62 @@
+//! The rows of facts.
+
+use clickhouse::Row;
+use serde::Serialize;
+
+use super::{SEND_TIMEOUT, STATEMENT_TIMEOUT, Warehouse, WarehouseError};
+use crate::rows::{Fact, Rows};
+
+impl Warehouse {
+    /// Writes the rows of some batches, one statement for each table. The events come last: roll-ups are versioned by their number, and must not
+    /// count an event whose other rows are still to come. `token` is the same whenever the same rows are written again.
+    pub(crate) async fn insert(&self, batches: &[&Rows], token: &str) -> Result<(), WarehouseError> {
+        self.write(batches, |rows| &rows.show_changes, token).await?;
+        self.write(batches, |rows| &rows.audience_changes, token).await?;
+        self.write(batches, |rows| &rows.messages, token).await?;
+        self.write(batches, |rows| &rows.reactions, token).await?;
+        self.write(batches, |rows| &rows.reactors, token).await?;
+        self.write(batches, |rows| &rows.tip_changes, token).await?;
+        self.write(batches, |rows| &rows.payment_changes, token).await?;
+        self.write(batches, |rows| &rows.events, token).await
+    }
+
+    async fn write<T>(
+        &self,
+        batches: &[&Rows],
+        of: fn(&Rows) -> &Vec<T>,
+        token: &str,
+    ) -> Result<(), WarehouseError>
+    where
+        T: Fact + Serialize + Sync + for<'a> Row<Value<'a> = T>,
+    {
+        if batches.iter().all(|rows| of(rows).is_empty()) {
+            return Ok(());
+        }
+        let mut insert = self
+            .client
+            .insert::<T>(T::TABLE)
+            .await?
+            .with_setting("insert_deduplication_token", token)
+            .with_timeouts(Some(SEND_TIMEOUT), Some(STATEMENT_TIMEOUT));
+        for rows in batches {
+            for row in of(rows) {
+                insert.write(row).await?;
+            }
+        }
+        Ok(insert.end().await?)
+    }
+}
+
+impl Rows {
+    /// How many rows there are.
+    pub(crate) fn count(&self) -> usize {
+        self.events.len()
+            + self.show_changes.len()
+            + self.audience_changes.len()
+            + self.messages.len()
+            + self.reactions.len()
+            + self.reactors.len()
+            + self.tip_changes.len()
+            + self.payment_changes.len()
+    }
+}
