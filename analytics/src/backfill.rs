@@ -1,1 +1,174 @@
-//! Fills a warehouse straight from the log.
+//! Fills a warehouse straight from the log: for a new topic, for a hole in the topic, and for a warehouse that is made anew beside the one that serves.
+//!
+//! Whoever composes the process reads the log and hands each event to [`Backfill::add`]; [`Backfill::finish`] ends a round. A warehouse beside the
+//! serving one is filled in rounds, each up to the head that the log had at its beginning, until the rest is short; then [`exchange`] puts it in place.
+//! A loader that runs notices by its progress, and loads again what came since.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clickhouse::Client;
+use schemas::published::Published;
+use schemas::{Position, ShowId};
+use thiserror::Error;
+use tokio::time::sleep;
+
+use crate::explain;
+use crate::figures::{AsOf, FigureError, rollup};
+use crate::loader::Backoff;
+use crate::migrate::{FACTS, Layout, MigrateError, fill_in};
+use crate::rows::Rows;
+use crate::warehouse::{Progress, Warehouse, WarehouseError};
+
+/// Events in one insert: a second's work for the server, and some 50 MiB here.
+const EVENTS_A_BATCH: usize = 50_000;
+
+/// Shows whose roll-ups are made at a time: some seconds' work, after which is told how far it is.
+const SHOWS_A_STEP: usize = 200;
+
+/// How often a statement is tried. With the pauses in between, a server may be away for ten seconds; who fills by hand begins again after that.
+const TRIES: u32 = 8;
+
+/// How far a back-fill is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Filled {
+    /// Events that were written.
+    pub events: u64,
+    /// Events that make no rows: the loader sets them aside likewise.
+    pub refused: u64,
+    /// The last event that was written; `None`: none was.
+    pub position: Option<Position>,
+    /// Shows whose roll-ups were made in this round.
+    pub rolled_up: usize,
+    /// Shows whose roll-ups are still to be made in this round.
+    pub to_roll_up: usize,
+}
+
+/// Why a back-fill ended. What was written may be written again.
+#[derive(Debug, Error)]
+pub enum BackfillError {
+    /// The facts or the progress could not be written.
+    #[error("the warehouse cannot be filled")]
+    Warehouse(#[from] WarehouseError),
+    /// The roll-ups could not be made.
+    #[error("the roll-ups cannot be made")]
+    Rollups(#[from] FigureError),
+}
+
+/// Fills one warehouse.
+pub struct Backfill<F> {
+    warehouse: Warehouse,
+    partitions: u32,
+    rows: Rows,
+    stale: BTreeSet<ShowId>,
+    filled: Filled,
+    observe: F,
+}
+
+impl<F: FnMut(Filled) + Send> Backfill<F> {
+    /// Fills the database of a client, whose tables are up to date, as the loader of a topic with so many partitions would. `observe` is called after
+    /// each batch and each step of roll-ups.
+    pub fn new(client: &Client, topic: &str, partitions: u32, observe: F) -> Self {
+        Self {
+            warehouse: Warehouse::new(client, topic),
+            partitions,
+            rows: Rows::default(),
+            stale: BTreeSet::new(),
+            filled: Filled::default(),
+            observe,
+        }
+    }
+
+    /// Takes the next event of the log. An event that was taken before changes nothing.
+    ///
+    /// # Errors
+    /// [`BackfillError`].
+    pub async fn add(&mut self, event: &Published) -> Result<(), BackfillError> {
+        if let Err(error) = self.rows.add(event) {
+            let (position, detail) = (event.position, explain(&error));
+            tracing::error!(%position, detail, "the event at position {position} makes no rows: {detail}");
+            self.filled.refused += 1;
+        }
+        self.filled.position = self.filled.position.max(Some(event.position));
+        if self.rows.events.len() >= EVENTS_A_BATCH { self.write().await } else { Ok(()) }
+    }
+
+    async fn write(&mut self) -> Result<(), BackfillError> {
+        if self.rows.events.is_empty() {
+            return Ok(());
+        }
+        let mut backoff = Backoff::new();
+        for tries in 1.. {
+            match self.warehouse.insert(&[&self.rows], None).await {
+                Ok(()) => break,
+                Err(error) if tries >= TRIES => return Err(error.into()),
+                Err(error) => {
+                    let detail = explain(&error);
+                    tracing::warn!(detail, "a batch will be tried again: {detail}");
+                    sleep(backoff.next()).await;
+                }
+            }
+        }
+        self.filled.events += self.rows.events.len() as u64;
+        let rows = std::mem::take(&mut self.rows);
+        self.stale.extend(rows.shows);
+        (self.observe)(self.filled);
+        Ok(())
+    }
+
+    /// Ends a round: every event of the log up to `up_to` was added. Makes the roll-ups of the shows that were touched, and then tells that
+    /// all partitions are as far; one that is further already stays so.
+    ///
+    /// # Errors
+    /// [`BackfillError`].
+    pub async fn finish(&mut self, up_to: AsOf) -> Result<Filled, BackfillError> {
+        self.write().await?;
+        self.filled.rolled_up = 0;
+        while !self.stale.is_empty() {
+            let step: Vec<ShowId> = self.stale.iter().copied().take(SHOWS_A_STEP).collect();
+            rollup::refresh(&self.warehouse.client, &step).await?;
+            for show in &step {
+                self.stale.remove(show);
+            }
+            self.filled.rolled_up += step.len();
+            self.filled.to_roll_up = self.stale.len();
+            (self.observe)(self.filled);
+        }
+        let progress = Progress { position: up_to.position, time: up_to.time, offset: None };
+        let partitions = i32::try_from(self.partitions).unwrap_or(i32::MAX);
+        let reached: BTreeMap<i32, Progress> =
+            (0..partitions).map(|partition| (partition, progress)).collect();
+        self.warehouse.tell_loaded(&reached, up_to.time).await?;
+        self.warehouse.tell_rolled_up(&reached, up_to.time).await?;
+        Ok(self.filled)
+    }
+}
+
+/// The roll-ups and how far they are, in the order in which they are exchanged.
+const ROLLUPS: [&str; 4] = ["rollup_shows", "rollup_show_viewers", "rollup_show_quarters", "rollup_progress"];
+
+/// Puts the tables of one database into the place of another's, and the other way round. The loader's progress comes last: before it, a loader
+/// goes on by the old one, after it, it loads again what the new tables lack. A question that is asked meanwhile may see some of both.
+///
+/// # Errors
+/// [`MigrateError`]: calling it again would exchange the first tables back. Those named before the failing one are exchanged.
+pub async fn exchange(
+    client: &Client,
+    fresh: &str,
+    serving: &str,
+    layout: &Layout,
+) -> Result<(), MigrateError> {
+    let is_plain =
+        |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !is_plain(fresh) || !is_plain(serving) {
+        return Err(MigrateError::Database);
+    }
+    for table in FACTS.iter().chain(&ROLLUPS).chain(&["loader_progress"]) {
+        let sql = format!("EXCHANGE TABLES {fresh}.{table} AND {serving}.{table} {{{{on_cluster}}}}");
+        client
+            .query_raw(&fill_in(&sql, layout)?)
+            .execute()
+            .await
+            .map_err(|source| MigrateError::Statement { name: format!("exchange of {table}"), source })?;
+    }
+    Ok(())
+}

@@ -30,13 +30,14 @@ use schemas::published::TOPIC;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::explain;
 use crate::migrate::{Layout, MigrateError, migrate};
 use crate::warehouse::Warehouse;
 
-use backoff::Backoff;
+pub(crate) use backoff::Backoff;
 use board::Board;
 use consumer::Reader;
-use dead_letters::{DeadLetters, explain};
+use dead_letters::DeadLetters;
 use delivery::Delivery;
 use pump::{End, Pump};
 use rollups::Rollups;
@@ -185,7 +186,7 @@ async fn prepare(
                 }
                 pause(&mut backoff, stop).await;
             }
-            MigrateError::Changed(_) | MigrateError::Cluster => {
+            MigrateError::Changed(_) | MigrateError::Cluster | MigrateError::Database => {
                 tracing::error!(detail, "the loader is halted: {detail}");
                 board.set_phase(Phase::Halted { detail });
                 stop.cancelled().await;

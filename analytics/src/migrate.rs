@@ -31,7 +31,7 @@ const MIGRATIONS: [Migration; 4] = [
 ];
 
 /// The tables that the retention is for.
-const FACTS: [&str; 8] = [
+pub(crate) const FACTS: [&str; 8] = [
     "fact_events",
     "fact_show_changes",
     "fact_audience_changes",
@@ -69,6 +69,9 @@ pub enum MigrateError {
     /// A cluster's name that cannot stand in a statement.
     #[error("a cluster's name is made of letters, digits, `_` and `-`")]
     Cluster,
+    /// A database's name that cannot stand in a statement.
+    #[error("a database's name is made of letters, digits and `_`")]
+    Database,
 }
 
 #[derive(Row, Deserialize, Serialize)]
@@ -136,7 +139,7 @@ fn statements(sql: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn fill_in(sql: &str, layout: &Layout) -> Result<String, MigrateError> {
+pub(crate) fn fill_in(sql: &str, layout: &Layout) -> Result<String, MigrateError> {
     let (replicated, on_cluster) = match &layout.cluster {
         None => ("", String::new()),
         Some(name) => {

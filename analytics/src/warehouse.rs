@@ -8,7 +8,7 @@ use std::time::Duration;
 use clickhouse::Client;
 use thiserror::Error;
 
-pub(crate) use progress::{Claim, Progress, UNKNOWN_OFFSET};
+pub(crate) use progress::{Claim, Progress};
 
 /// How long one statement may take. A batch is written in a second or so; a server that is busy merging gets some more.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);

@@ -7,6 +7,8 @@
     reason = "what is not as expected fails the test"
 )]
 
+#[path = "warehouse/checks.rs"]
+mod checks;
 #[path = "warehouse/engine.rs"]
 mod engine;
 #[path = "warehouse/many.rs"]

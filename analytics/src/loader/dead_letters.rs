@@ -11,6 +11,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 
 use super::consumer::{Quiet, client};
 use super::lane::Message;
+use crate::explain;
 
 /// What follows the name of the topic.
 const SUFFIX: &str = ".dead";
@@ -51,18 +52,6 @@ impl DeadLetter {
             "record {offset} of partition {partition} cannot be read, it is set aside: {reason}"
         );
     }
-}
-
-/// An error with all its causes.
-pub(crate) fn explain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 /// Where dead letters go. Connects when there is one.

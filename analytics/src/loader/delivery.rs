@@ -11,7 +11,8 @@ use tokio::time::sleep;
 use super::backoff::Backoff;
 use super::batch::{Parcel, token};
 use super::board::{Board, Phase};
-use super::dead_letters::{DeadLetters, explain};
+use super::dead_letters::DeadLetters;
+use crate::explain;
 use crate::rows::Rows;
 use crate::warehouse::{Claim, Progress, Warehouse, WarehouseError};
 
@@ -72,7 +73,7 @@ impl Delivery {
             *are_letters_sent = true;
         }
         let rows: Vec<&Rows> = parcels.iter().map(|parcel| &parcel.batch.rows).collect();
-        self.warehouse.insert(&rows, token).await?;
+        self.warehouse.insert(&rows, Some(token)).await?;
         let claims: Vec<Claim> = parcels.iter().filter_map(Parcel::claim).collect();
         self.warehouse.advance(&claims, self.clock.now()).await?;
         Ok(self.warehouse.progress().await?)

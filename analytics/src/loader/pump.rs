@@ -268,7 +268,14 @@ impl Pump {
         for partition in partitions {
             let progress = found.get(partition).copied();
             match self.lanes.get_mut(partition) {
-                Some(lane) => should_move |= self.halts.look(*partition, lane, progress),
+                Some(lane) => {
+                    if lane.confirmed().map(|confirmed| confirmed.position)
+                        != progress.map(|progress| progress.position)
+                    {
+                        self.rollups.doubt();
+                    }
+                    should_move |= self.halts.look(*partition, lane, progress);
+                }
                 None => {
                     self.lanes.insert(*partition, Lane::new(*partition, progress));
                 }
@@ -298,6 +305,7 @@ impl Pump {
                     "the progress of partition {partition} was moved by somebody else, which is followed"
                 );
                 lane.restart(found, false);
+                self.rollups.doubt();
                 are_all_ours = false;
             }
             self.rollups.note(partition, batch.rows.shows, found);

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::backoff::Backoff;
 use super::board::Board;
-use super::dead_letters::explain;
+use crate::explain;
 use crate::figures::{FigureError, rollup};
 use crate::warehouse::{Progress, Warehouse, WarehouseError};
 
@@ -75,6 +75,11 @@ impl Rollups {
         let mut dirty = self.0.lock();
         dirty.is_unsure = true;
         dirty.reached = partitions.filter_map(|(partition, reached)| Some((partition, reached?))).collect();
+    }
+
+    /// Somebody else wrote, too: what they touched is not among ours.
+    pub(crate) fn doubt(&self) {
+        self.0.lock().is_unsure = true;
     }
 
     /// A batch is in the warehouse. Shows and progress are noted as one: a pass that sees the one sees the other.

@@ -8,8 +8,8 @@ use crate::rows::{Fact, Rows};
 
 impl Warehouse {
     /// Writes the rows of some batches, one statement for each table. The events come last: roll-ups are versioned by their number, and must not
-    /// count an event whose other rows are still to come. `token` is the same whenever the same rows are written again.
-    pub(crate) async fn insert(&self, batches: &[&Rows], token: &str) -> Result<(), WarehouseError> {
+    /// count an event whose other rows are still to come. A `token` is the same whenever the same rows are written again.
+    pub(crate) async fn insert(&self, batches: &[&Rows], token: Option<&str>) -> Result<(), WarehouseError> {
         self.write(batches, |rows| &rows.show_changes, token).await?;
         self.write(batches, |rows| &rows.audience_changes, token).await?;
         self.write(batches, |rows| &rows.messages, token).await?;
@@ -24,7 +24,7 @@ impl Warehouse {
         &self,
         batches: &[&Rows],
         of: fn(&Rows) -> &Vec<T>,
-        token: &str,
+        token: Option<&str>,
     ) -> Result<(), WarehouseError>
     where
         T: Fact + Serialize + Sync + for<'a> Row<Value<'a> = T>,
@@ -36,8 +36,10 @@ impl Warehouse {
             .client
             .insert::<T>(T::TABLE)
             .await?
-            .with_setting("insert_deduplication_token", token)
             .with_timeouts(Some(SEND_TIMEOUT), Some(STATEMENT_TIMEOUT));
+        if let Some(token) = token {
+            insert = insert.with_setting("insert_deduplication_token", token);
+        }
         for rows in batches {
             for row in of(rows) {
                 insert.write(row).await?;

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use clickhouse::Row;
+use clickhouse::query::Query;
 use schemas::{Position, Timestamp};
 use serde::Deserialize;
 
 use super::{Warehouse, WarehouseError, in_time};
 
 /// What stands in place of an offset where nobody knows it: the back-fill reads the log, not the topic.
-pub(crate) const UNKNOWN_OFFSET: i64 = -1;
+const UNKNOWN_OFFSET: i64 = -1;
 
 /// How far a partition is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,17 +72,40 @@ LEFT JOIN (
 ) AS n ON n.partition = w.partition
 WHERE if(n.rows = 0, w.is_known = 0, w.is_known = 1 AND n.position = w.believed)";
 
-const ROLLED_UP: &str = "
-INSERT INTO rollup_progress (topic, partition, position, time, updated_at)
+const LOADED: &str = "
+INSERT INTO loader_progress (topic, partition, position, time, offset, updated_at)
 SELECT
     {topic:String},
     step.1,
     step.2,
     fromUnixTimestamp64Milli(step.3, 'UTC'),
+    {offset:Int64},
     fromUnixTimestamp64Milli({now_ms:Int64}, 'UTC')
 FROM (
     SELECT arrayJoin(arrayZip({partitions:Array(Int32)}, {positions:Array(UInt64)}, {times:Array(Int64)})) AS step
 )";
+
+/// Never beyond the facts: they may have been exchanged for older ones since the roll-ups were made.
+const ROLLED_UP: &str = "
+INSERT INTO rollup_progress (topic, partition, position, time, updated_at)
+SELECT
+    {topic:String},
+    w.partition,
+    least(w.position, n.position),
+    fromUnixTimestamp64Milli(least(w.time_ms, n.time_ms), 'UTC'),
+    fromUnixTimestamp64Milli({now_ms:Int64}, 'UTC')
+FROM (
+    SELECT step.1 AS partition, step.2 AS position, step.3 AS time_ms
+    FROM (
+        SELECT arrayJoin(arrayZip({partitions:Array(Int32)}, {positions:Array(UInt64)}, {times:Array(Int64)})) AS step
+    )
+) AS w
+INNER JOIN (
+    SELECT partition, max(position) AS position, toUnixTimestamp64Milli(max(time)) AS time_ms
+    FROM loader_progress
+    WHERE topic = {topic:String}
+    GROUP BY partition
+) AS n ON n.partition = w.partition";
 
 impl Warehouse {
     /// The progress of every partition that has one.
@@ -110,6 +134,15 @@ impl Warehouse {
         in_time(query.execute()).await
     }
 
+    /// Tells up to where everything of partitions was written by another way than the topic. One that is further already stays so.
+    pub(crate) async fn tell_loaded(
+        &self,
+        reached: &BTreeMap<i32, Progress>,
+        now: Timestamp,
+    ) -> Result<(), WarehouseError> {
+        in_time(self.tell(LOADED, reached, now).param("offset", UNKNOWN_OFFSET).execute()).await
+    }
+
     /// Tells up to where the roll-ups of partitions count.
     pub(crate) async fn tell_rolled_up(
         &self,
@@ -119,15 +152,17 @@ impl Warehouse {
         if reached.is_empty() {
             return Ok(());
         }
-        let query = self
-            .client
-            .query_raw(ROLLED_UP)
+        in_time(self.tell(ROLLED_UP, reached, now).execute()).await
+    }
+
+    fn tell(&self, sql: &str, reached: &BTreeMap<i32, Progress>, now: Timestamp) -> Query {
+        self.client
+            .query_raw(sql)
             .param("topic", &self.topic)
             .param("now_ms", now.millis())
             .param("partitions", reached.keys().copied().collect::<Vec<i32>>())
             .param("positions", reached.values().map(|progress| progress.position.0).collect::<Vec<u64>>())
-            .param("times", reached.values().map(|progress| progress.time.millis()).collect::<Vec<i64>>());
-        in_time(query.execute()).await
+            .param("times", reached.values().map(|progress| progress.time.millis()).collect::<Vec<i64>>())
     }
 }
 

@@ -4,15 +4,17 @@ use analytics::migrate::{Layout, migrate};
 use analytics::rows::{Fact, Rows};
 use clickhouse::{Client, Compression};
 use embedded::clickhouse::{ClickHouse, ClickHouseConfig};
+use rustix::process::{Pid, Signal, kill_process};
 use secrecy::ExposeSecret;
 use serde::Serialize;
+use std::path::Path;
 use tempfile::TempDir;
 use uuid::Uuid;
 
 /// The real engine, as long as this exists.
 pub struct Engine {
     server: ClickHouse,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Engine {
@@ -24,8 +26,28 @@ impl Engine {
         assert!(launcher.exists(), "{} is missing: cargo build -p embedded makes it", launcher.display());
         let server =
             ClickHouse::start(ClickHouseConfig::new(dir.path().join("engine"), launcher)).await.unwrap();
-        Self { server, _dir: dir }
+        Self { server, dir }
     }
+
+    /// Kills the server without warning; it is started again.
+    #[allow(dead_code, reason = "only the loader's tests do")]
+    pub fn kill(&self) {
+        kill_noted(&self.dir.path().join("engine"));
+    }
+
+    #[allow(dead_code, reason = "only the loader's tests do")]
+    pub async fn stop(&self) {
+        self.server.shutdown().await.unwrap();
+    }
+}
+
+/// Kills the server of a data directory.
+#[allow(dead_code, reason = "only the loader's tests do")]
+pub fn kill_noted(dir: &Path) {
+    let note = std::fs::read_to_string(dir.join("server.pid")).unwrap();
+    let pid = Pid::from_raw(note.split(' ').next().unwrap().parse().unwrap()).unwrap();
+    // it may be dead already, and not yet started again
+    let _ = kill_process(pid, Signal::KILL);
 }
 
 /// A database that exists as long as this.
@@ -56,6 +78,7 @@ impl Database {
     }
 
     /// Writes rows as a loader does, without any help of deduplication tokens.
+    #[allow(dead_code, reason = "a loader's tests have a loader")]
     pub async fn insert(&self, rows: &Rows) {
         self.write(&rows.show_changes).await;
         self.write(&rows.audience_changes).await;
@@ -67,6 +90,7 @@ impl Database {
         self.write(&rows.events).await;
     }
 
+    #[allow(dead_code, reason = "a loader's tests have a loader")]
     async fn write<T>(&self, rows: &[T])
     where
         T: Fact + Serialize + for<'a> clickhouse::Row<Value<'a> = T>,

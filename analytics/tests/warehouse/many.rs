@@ -1,7 +1,7 @@
 //! The figures of many shows by brute force, and whether the warehouse says the same.
 
+use super::checks::currency_of;
 use super::oracle::{Seen, demographics};
-use super::properties::currency_of;
 use super::world::{self, BEGIN_MS, CREATORS, Show};
 use analytics::figures::{AudienceTotals, Behaviour, Cohort, Estimate, Figures, Period, Returning, Scope};
 use schemas::events::{ChatEvent, LifecycleEvent, ShowEvent};

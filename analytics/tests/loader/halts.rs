@@ -1,0 +1,119 @@
+//! What cannot be loaded: holes, poison, and what a newer version says.
+
+use schemas::Position;
+use schemas::published::{Published, partition_of};
+
+use crate::scene::{Scene, until_state};
+use crate::stores::with_stores;
+use crate::topic::in_order;
+
+/// The event in the middle of those of the busiest partition, and that partition.
+fn middle(events: &[Published]) -> (usize, i32) {
+    let of = |partition: i32| {
+        events.iter().enumerate().filter(move |(_, event)| partition_of(&event.stream) == partition)
+    };
+    let partition = (0..12).max_by_key(|partition| of(*partition).count()).unwrap();
+    let count = of(partition).count();
+    (of(partition).nth(count / 2).unwrap().0, partition)
+}
+
+/// How far the other partitions are, at least.
+fn others_are_at(state: &analytics::loader::LoaderState, but: i32, position: Position) -> bool {
+    let mut others = state.partitions.iter().filter(|(partition, _)| **partition != but);
+    others.all(|(_, other)| other.position >= Some(position) && other.halted.is_none())
+}
+
+#[test]
+fn a_hole_stops_its_partition_until_the_relay_fills_it() {
+    with_stores(async |stores| {
+        let mut scene = Scene::new(stores, 8).await;
+        let loader = scene.loader();
+        let events = in_order(&scene.shows);
+        let (missing, partition) = middle(&events);
+        scene.topic.publish_some(&events[..missing]).await;
+        let lost = scene.topic.chain(events[missing].clone());
+        let before = scene.topic.said();
+        scene.topic.publish_some(&events[missing + 1..]).await;
+        scene.topic.close(&events).await;
+        let last = scene.last();
+        until_state(&loader, "the hole is seen, the others go on", |state| {
+            state.partitions.get(&partition).is_some_and(|hit| hit.halted.is_some())
+                && others_are_at(state, partition, last)
+        })
+        .await;
+        let halted = loader.state().partitions[&partition].clone();
+        assert!(halted.position < Some(events[missing].position));
+        assert!(halted.halted.unwrap().contains(&events[missing].position.to_string()));
+        assert_eq!(loader.check()(), Err("1 partitions are halted".to_owned()));
+        // the relay begins again before the hole
+        scene.topic.send_raw(&[lost]).await;
+        scene.topic.repeat(before).await;
+        scene.check().await;
+        until_state(&loader, "it goes on", |state| state.halted() == 0).await;
+        scene.end([loader]).await;
+    });
+}
+
+#[test]
+fn what_nobody_can_read_is_set_aside_and_the_rest_goes_on() {
+    with_stores(async |stores| {
+        let mut scene = Scene::new(stores, 8).await;
+        let loader = scene.loader();
+        let events = in_order(&scene.shows);
+        let (poisoned, partition) = middle(&events);
+        scene.topic.publish_some(&events[..poisoned]).await;
+        // a foreign producer's, and one of ours whose fields were damaged behind the last event of all
+        scene.topic.send_raw(&[(partition, b"\xff not of this topic".to_vec())]).await;
+        scene.topic.publish_some(&events[poisoned..]).await;
+        let mut event = events[poisoned].clone();
+        event.position = Position(scene.last().0 + 1);
+        let (_, damaged) = scene.topic.chain(event);
+        let damaged = String::from_utf8(damaged).unwrap().replace("\"revision\":\"", "\"revision\":\"x");
+        scene.topic.send(vec![(partition, damaged.clone().into_bytes())]).await;
+        scene.topic.watermark(Position(scene.last().0 + 2), events.last().unwrap().occurred_at).await;
+        scene.loaded(Position(scene.last().0 + 2)).await;
+        scene.compare().await;
+        let letters = scene.topic.dead_letters(2).await;
+        assert_eq!(letters[0].1, b"\xff not of this topic");
+        assert_eq!(letters[1].1, damaged.into_bytes());
+        for (at, _, headers) in letters {
+            assert_eq!(at, partition);
+            let header = |name: &str| &headers.iter().find(|(key, _)| key == name).unwrap().1;
+            assert_eq!((header("topic"), header("partition")), (&scene.topic.name, &partition.to_string()));
+            assert!(header("reason").contains("no record of this topic"), "{headers:?}");
+            assert!(
+                header("offset").parse::<i64>().unwrap() > 0 && header("time-ms").parse::<i64>().unwrap() > 0
+            );
+        }
+        assert_eq!(loader.state().dead_letters, 2);
+        assert!(loader.check()().is_ok(), "what is set aside alarms, and leaves the loader ready");
+        scene.end([loader]).await;
+    });
+}
+
+#[test]
+fn what_a_newer_version_says_stops_its_partition() {
+    with_stores(async |stores| {
+        let mut scene = Scene::new(stores, 8).await;
+        let loader = scene.loader();
+        let events = in_order(&scene.shows);
+        let (newer, partition) = middle(&events);
+        scene.topic.publish_some(&events[..newer]).await;
+        let (_, record) = scene.topic.chain(events[newer].clone());
+        let record = String::from_utf8(record).unwrap().replacen(".v1\"", ".v2\"", 1);
+        scene.topic.send(vec![(partition, record.into_bytes())]).await;
+        scene.topic.publish_some(&events[newer + 1..]).await;
+        scene.topic.close(&events).await;
+        let last = scene.last();
+        until_state(&loader, "it stops, the others go on", |state| {
+            state.partitions.get(&partition).is_some_and(|hit| hit.halted.is_some())
+                && others_are_at(state, partition, last)
+        })
+        .await;
+        let hit = loader.state().partitions[&partition].clone();
+        assert!(hit.halted.unwrap().contains("upgrade"));
+        assert!(hit.position < Some(events[newer].position));
+        assert_eq!(loader.state().dead_letters, 0, "it is not set aside");
+        scene.end([loader]).await;
+    });
+}

@@ -1,0 +1,203 @@
+//! Every figure of one show by brute force, and whether the warehouse says the same.
+
+use super::oracle::Seen;
+use super::world::Show;
+use analytics::figures::{AsOf, Figures, ShowFigures, SurvivalStep};
+use analytics::fold::Fold;
+use schemas::events::{ChatEvent, InteractionEvent, LedgerEvent, ShowEvent};
+use schemas::{Actor, BodyHash, CommandId, Currency, Envelope, EventId, Metadata, Money, Timestamp};
+use uuid::Uuid;
+
+pub async fn check_show(figures: &Figures, show: &Show, as_of: AsOf) {
+    let found = figures.show(show.id, as_of).await.unwrap();
+    let Some(seen) = Seen::new(show, as_of.position.0, as_of.time.millis()) else {
+        assert_eq!(found, None);
+        return;
+    };
+    let found = found.unwrap();
+    check_figures(&found, &seen);
+    check_fold(&found, &seen);
+    check_identities(&found);
+    check_timeline(figures, &seen, &found, as_of).await;
+    let demographics = figures.demographics(show.id, as_of).await.unwrap();
+    assert_eq!(demographics, seen.demographics());
+    for groups in [&demographics.by_country, &demographics.by_city, &demographics.by_device] {
+        assert_eq!(groups.iter().map(|group| group.persons).sum::<u64>(), found.unique_viewers, "identity 2");
+    }
+    check_survival(&figures.survival(show.id, as_of).await.unwrap(), &seen.survival());
+}
+
+fn check_figures(found: &ShowFigures, seen: &Seen<'_>) {
+    let closing = seen.viewers_after(seen.events.len());
+    let [chatters, reactors, tippers] = seen.acting();
+    let engaged = chatters.union(&reactors).copied().collect::<std::collections::BTreeSet<_>>();
+    let currency = currency_of(seen.show);
+    let total = |sum: Money, (_, _, tip): (i64, _, Money)| sum.checked_add(tip).unwrap();
+    let asked =
+        seen.count(|event| u64::from(matches!(event, ShowEvent::Ledger(LedgerEvent::TipRequested(_)))));
+    let settled = seen.count(|event| {
+        u64::from(matches!(
+            event,
+            ShowEvent::Ledger(LedgerEvent::TipCaptured(_) | LedgerEvent::TipDeclined(_))
+        ))
+    });
+    let expected = ShowFigures {
+        status: status(seen).to_owned(),
+        started_at: seen.started.map(Timestamp::from_millis),
+        ended_at: seen.ended.map(Timestamp::from_millis),
+        viewer_count: if seen.ended.is_some() { 0 } else { closing },
+        closing_viewer_count: closing,
+        peak_viewers: seen.peak(),
+        total_views: seen.stays().len() as u64,
+        unique_viewers: seen.persons().len() as u64,
+        duration_ms: seen.started.map_or(0, |start| seen.until - start),
+        watch_ms: seen.watch_ms(),
+        possible_watch_ms: seen.possible_ms(),
+        messages: seen.count(|event| u64::from(matches!(event, ShowEvent::Chat(ChatEvent::Posted(_))))),
+        reactions: seen.count(|event| match event {
+            ShowEvent::Interaction(InteractionEvent::Reactions(counted)) => {
+                counted.counts.values().map(|count| u64::from(*count)).sum()
+            }
+            _ => 0,
+        }),
+        engaged: engaged.union(&tippers).count() as u64,
+        tippers: tippers.len() as u64,
+        total_tips: seen.tips().into_iter().fold(Money::zero(currency), total),
+        tips_count: seen.tips().len() as u64,
+        pending_tips: asked - settled,
+    };
+    assert_eq!(*found, expected);
+}
+
+fn status(seen: &Seen<'_>) -> &'static str {
+    let is_cancelled = seen.count(|event| {
+        u64::from(matches!(event, ShowEvent::Lifecycle(schemas::events::LifecycleEvent::Cancelled(_))))
+    }) > 0;
+    match (is_cancelled, seen.started, seen.ended) {
+        (true, ..) => "CANCELLED",
+        (_, _, Some(_)) => "ENDED",
+        (_, Some(_), None) => "LIVE",
+        (_, None, None) => "SCHEDULED",
+    }
+}
+
+pub fn currency_of(show: &Show) -> Currency {
+    match &show.events[0].event {
+        ShowEvent::Lifecycle(schemas::events::LifecycleEvent::Created(created)) => created.currency,
+        _ => panic!("a show begins with its creation"),
+    }
+}
+
+/// Identity 5: the fold that `tally verify` and the domain's tests are measured by says the same.
+fn check_fold(found: &ShowFigures, seen: &Seen<'_>) {
+    let mut fold = Fold::default();
+    for event in &seen.events {
+        fold.apply(&Envelope {
+            event_id: EventId(Uuid::nil()),
+            revision: event.revision,
+            position: None,
+            meta: Metadata {
+                occurred_at: Timestamp::from_millis(event.at),
+                actor: Actor::System,
+                causation: CommandId(Uuid::nil()),
+                body_hash: BodyHash::default(),
+                correlation: None,
+                traceparent: None,
+                schema_version: 1,
+            },
+            event: event.event.clone(),
+        });
+    }
+    let folded = fold.figures(Timestamp::from_millis(seen.until));
+    assert_eq!(folded.broken_identities(), Vec::<String>::new());
+    assert_eq!(
+        (found.viewer_count, found.peak_viewers, found.total_views, found.unique_viewers, found.messages),
+        (
+            u64::from(folded.viewer_count),
+            u64::from(folded.peak_viewers),
+            folded.total_views,
+            u64::from(folded.unique_viewers),
+            folded.messages_count
+        )
+    );
+    assert_eq!(
+        (found.duration_ms, found.watch_ms, found.possible_watch_ms, found.total_tips, found.pending_tips),
+        (
+            folded.duration_ms,
+            folded.watch_time_ms,
+            folded.possible_watch_time_ms,
+            folded.total_tips,
+            u64::from(folded.pending_tips)
+        )
+    );
+}
+
+fn check_identities(found: &ShowFigures) {
+    assert!(found.average_concurrent() <= found.peak_viewers as f64 + 1e-9, "identity 3: {found:?}");
+    assert!(found.viewer_count <= found.peak_viewers, "identity 3: {found:?}");
+    assert!(found.peak_viewers <= found.unique_viewers, "identity 3: {found:?}");
+    assert!(found.unique_viewers <= found.total_views, "identity 3: {found:?}");
+    for ratio in [found.viewer_retention(), found.engagement_rate(), found.tip_conversion()] {
+        assert!((0.0..=1.0).contains(&ratio), "{found:?}");
+    }
+}
+
+async fn check_timeline(figures: &Figures, seen: &Seen<'_>, found: &ShowFigures, as_of: AsOf) {
+    let minutes = figures.timeline(seen.show.id, as_of).await.unwrap();
+    let Some(start) = seen.started else {
+        assert_eq!(minutes, Vec::new());
+        return;
+    };
+    assert_eq!(minutes.len() as i64, (found.duration_ms + 59_999) / 60_000);
+    // the curve is below the counts of events, and its area is the time watched
+    let area: i64 = seen.stretches(&[]).iter().map(|(from, to, persons)| (to - from) * persons).sum();
+    assert_eq!(area, found.watch_ms, "identity 1");
+    for (minute, index) in minutes.iter().zip(0..) {
+        let (from, to) = (start + index * 60_000, (start + (index + 1) * 60_000).min(seen.until));
+        let (before, after) = (seen.before(from), seen.before(to));
+        let within = |wanted: fn(&ShowEvent) -> u64| -> u64 {
+            seen.events[before..after].iter().map(|event| wanted(&event.event)).sum()
+        };
+        assert_eq!(i64::from(minute.minute), index);
+        assert_eq!(minute.viewer_count, seen.viewers_after(after));
+        assert_eq!(minute.unique_viewers, seen.uniques_after(after));
+        assert_eq!(minute.messages, within(|event| u64::from(matches!(event, ShowEvent::Chat(_)))));
+        assert_eq!(
+            minute.joins,
+            within(|event| {
+                u64::from(matches!(event, ShowEvent::Audience(schemas::events::AudienceEvent::Joined(_))))
+            })
+        );
+        assert_eq!(
+            minute.leaves,
+            within(|event| {
+                u64::from(matches!(event, ShowEvent::Audience(schemas::events::AudienceEvent::Left(_))))
+            })
+        );
+        assert_eq!(
+            minute.reactions,
+            within(|event| match event {
+                ShowEvent::Interaction(InteractionEvent::Reactions(counted)) => {
+                    counted.counts.values().map(|count| u64::from(*count)).sum()
+                }
+                _ => 0,
+            })
+        );
+        let tips = seen.tips().into_iter().filter(|(at, ..)| from <= *at && *at < to);
+        let total =
+            tips.fold(Money::zero(currency_of(seen.show)), |sum, (_, _, tip)| sum.checked_add(tip).unwrap());
+        assert_eq!(minute.tips, total);
+        assert!((0.0..=1.0).contains(&minute.retention()));
+    }
+}
+
+fn check_survival(found: &[SurvivalStep], expected: &[SurvivalStep]) {
+    assert_eq!(found.len(), expected.len(), "{found:?} {expected:?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found.share - expected.share).abs() < 1e-9, "{found:?} {expected:?}");
+        assert_eq!(
+            (found.minute, found.gone, found.censored),
+            (expected.minute, expected.gone, expected.censored)
+        );
+    }
+}
