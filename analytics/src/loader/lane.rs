@@ -229,15 +229,19 @@ impl Lane {
         }
     }
 
-    /// Everything up to `previous` is there: then the record is the next. The first record of a partition has none before it.
+    /// Everything up to `previous` is there: then the record is the next. The first record of a partition has none before it and follows on anything,
+    /// as a back-fill may have come further than the partition's silence; but it does not cure a hole.
     fn link(&self, position: Position, previous: Option<Position>) -> Link {
         if self.reached.is_some_and(|reached| position <= reached) {
-            Link::Repeat
-        } else if previous <= self.reached {
-            Link::Next
-        } else {
-            Link::Hole
+            return Link::Repeat;
         }
+        let follows = match (previous, self.reached) {
+            (Some(previous), Some(reached)) => previous <= reached,
+            (Some(_), None) => false,
+            (None, Some(_)) => !matches!(self.halt, Some(Halt::Hole { .. })),
+            (None, None) => true,
+        };
+        if follows { Link::Next } else { Link::Hole }
     }
 
     /// What is gathered, to be written. The next batch follows on it.

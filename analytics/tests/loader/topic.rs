@@ -92,8 +92,6 @@ impl Topic {
         let records = (0..PARTITIONS as i32)
             .map(|partition| {
                 let previous = self.previous[partition as usize].replace(position);
-                // as the relay does where nothing came since
-                let previous = previous.filter(|previous| *previous < position);
                 let watermark = Watermark { partition, position, previous, time };
                 (partition, Record::Watermark(watermark).encode().unwrap())
             })

@@ -102,7 +102,12 @@ fn the_first_record_of_a_partition_follows_on_anything() {
     // the log was filled in up to 40 where the partition had nothing yet
     let mut lane = Lane::new(3, progress(40, None));
     assert_eq!(take(&mut lane, 0, &event(50, None)), Taken::Gathered);
-    // but a warehouse that has nothing lacks what came before
+    // but it does not tell what is missing
+    let mut lane = Lane::new(3, progress(40, None));
+    assert_eq!(take(&mut lane, 0, &event(60, Some(50))), Taken::Refused);
+    assert_eq!(take(&mut lane, 1, &event(70, None)), Taken::Refused);
+    assert_eq!(take(&mut lane, 2, &event(50, Some(40))), Taken::Gathered);
+    // and a warehouse that has nothing lacks what came before
     let mut lane = Lane::new(3, None);
     assert_eq!(take(&mut lane, 9, &event(50, Some(40))), Taken::Refused);
 }
