@@ -108,15 +108,9 @@ LEFT JOIN watched AS w ON w.show_id = a.show_id AND w.quarter = a.quarter
 LEFT JOIN tipped AS t ON t.show_id = a.show_id AND t.quarter = a.quarter"
 );
 
-/// Each roll-up with its columns and what fills them.
+/// Each roll-up with its columns and what fills them. That of the shows comes last: its `facts` tell whether a show is fresh, and whoever dies
+/// before it is written leaves the show stale.
 const ROLLUPS: [(&str, &str, &str); 3] = [
-    (
-        "rollup_shows",
-        "show_id, creator, title, category, currency, status, started_at, ended_at, as_of, duration_ms, viewer_count, \
-         peak_viewers, total_views, unique_viewers, watch_ms, possible_watch_ms, messages, reactions, engaged, \
-         tippers, tips, tips_count, pending_tips, facts",
-        SHOWS,
-    ),
     (
         "rollup_show_viewers",
         "creator, show_id, person, started_at, first_joined_at, first_position, sessions, watch_ms, device_type, country, city, \
@@ -124,6 +118,13 @@ const ROLLUPS: [(&str, &str, &str); 3] = [
         VIEWERS,
     ),
     ("rollup_show_quarters", "creator, show_id, quarter, on_air_ms, watch_ms, tips, facts", QUARTERS),
+    (
+        "rollup_shows",
+        "show_id, creator, title, category, currency, status, started_at, ended_at, as_of, duration_ms, viewer_count, \
+         peak_viewers, total_views, unique_viewers, watch_ms, possible_watch_ms, messages, reactions, engaged, \
+         tippers, tips, tips_count, pending_tips, facts",
+        SHOWS,
+    ),
 ];
 
 #[derive(Row, Deserialize)]
@@ -133,8 +134,8 @@ struct Known {
     facts: u64,
 }
 
-/// Makes the roll-ups of shows anew. To be called after the facts of a batch are in, `fact_events` last of them, and before its progress is
-/// told: a loader that dies in between does both again.
+/// Makes the roll-ups of shows anew. To be called after the facts of a batch are in, `fact_events` last of them. Where it is cut off, a show whose
+/// events are more than its roll-up knows is to be made again.
 ///
 /// # Errors
 /// [`FigureError::Warehouse`]. Calling it again is harmless.

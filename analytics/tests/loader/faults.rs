@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use analytics::loader::Loader;
+use analytics::loader::{Loader, LoaderDeps};
 use schemas::published::Published;
 use tokio::runtime::Runtime;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::scene::Scene;
 use crate::stores::with_stores;
@@ -62,36 +62,43 @@ fn a_broker_that_is_killed_while_it_is_read_loses_and_doubles_nothing() {
     });
 }
 
-/// The loader's tasks end wherever they are, as in a process that is killed.
+/// The loader's tasks end wherever they are, as in a process that is killed: just when the progress, or the first facts of a batch, can be seen.
 #[test]
 fn a_loader_that_dies_at_any_moment_is_replaced() {
+    const SEEN: [&str; 2] =
+        ["SELECT sum(position) FROM loader_progress", "SELECT count() FROM fact_audience_changes"];
     with_stores(async |stores| {
         let mut scene = Scene::new(stores, 24).await;
-        let deps = scene.deps("loaders");
-        let start = || {
-            let runtime = Runtime::new().unwrap();
-            let entered = runtime.enter();
-            let loader = Loader::start(deps.clone());
-            drop(entered);
-            (runtime, loader)
-        };
-        let mut running = Some(start());
+        let (deps, client) = (scene.deps("loaders"), scene.database.client.clone());
+        let look = async |what: usize| client.query(SEEN[what]).fetch_one::<u64>().await.unwrap_or(0);
+        let mut running = start_apart(&deps);
+        let mut before = 0;
         trickle(&mut scene, async |bit| {
-            sleep(Duration::from_millis(90 + 61 * (bit as u64 % 11))).await;
-            if bit % 3 == 1 {
-                let (runtime, loader) = running.take().unwrap();
-                runtime.shutdown_background();
-                drop(loader);
-                running = Some(start());
-            }
+            let begin = Instant::now();
+            while look(bit % 2).await == before && begin.elapsed() < Duration::from_secs(20) {}
+            let (runtime, loader) = std::mem::replace(&mut running, start_apart(&deps));
+            runtime.shutdown_background();
+            drop(loader);
+            // what was on its way to the server when its sender died may still come
+            sleep(Duration::from_millis(100)).await;
+            before = look((bit + 1) % 2).await;
         })
         .await;
         scene.check().await;
-        let (runtime, loader) = running.take().unwrap();
+        let (runtime, loader) = running;
         loader.shutdown().await;
         runtime.shutdown_background();
         scene.end([]).await;
     });
+}
+
+/// A loader with a runtime of its own, that can be ended with all its tasks.
+fn start_apart(deps: &LoaderDeps) -> (Runtime, Loader) {
+    let runtime = Runtime::new().unwrap();
+    let entered = runtime.enter();
+    let loader = Loader::start(deps.clone());
+    drop(entered);
+    (runtime, loader)
 }
 
 #[test]
