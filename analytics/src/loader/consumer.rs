@@ -7,6 +7,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, StreamConsumer};
 use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
@@ -58,7 +59,7 @@ impl ConsumerContext for Member {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, list: &mut TopicPartitionList) {
         let is_given = code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         if is_given && !self.is_leaving.load(Ordering::Acquire) {
-            let partitions = list.elements().iter().map(|element| element.partition()).collect();
+            let partitions = list.elements().iter().map(TopicPartitionListElem::partition).collect();
             // nobody listens where the loader ends; then nothing is to be read either
             drop(self.decisions.send(Membership::Given(partitions)));
             return;
@@ -80,7 +81,7 @@ fn tell(level: RDKafkaLogLevel, facility: &str, message: &str) {
             tracing::warn!(facility, "kafka client: {message}");
         }
         RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
-            tracing::debug!(facility, "kafka client: {message}")
+            tracing::debug!(facility, "kafka client: {message}");
         }
     }
 }

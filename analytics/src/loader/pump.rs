@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use rdkafka::Message as _;
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::batch::Parcel;
+use super::board::Phase;
 use super::consumer::{Membership, Reader};
 use super::delivery::{Delivered, Delivery};
 use super::halts::Halts;
@@ -72,6 +73,7 @@ pub(crate) struct Pump {
     /// When the first of the gathered records came.
     gathering_since: Option<Instant>,
     is_paused: bool,
+    is_kafka_away: bool,
     halts: Halts,
     told_at: Instant,
 }
@@ -91,6 +93,7 @@ impl Pump {
             work: None,
             gathering_since: None,
             is_paused: false,
+            is_kafka_away: false,
             halts: Halts::default(),
             told_at: Instant::now(),
         }
@@ -147,13 +150,14 @@ impl Pump {
         let message = match message {
             Ok(message) => message,
             Err(error @ KafkaError::MessageConsumptionFatal(_)) => return Err(error),
-            // the client goes on by itself
             Err(error) => {
-                metrics::counter!("loader_kafka_errors_total").increment(1);
-                tracing::warn!("kafka gives no messages: {error}");
+                self.hear_error(&error);
                 return Ok(());
             }
         };
+        if std::mem::take(&mut self.is_kafka_away) {
+            self.delivery.board.set_phase(Phase::Running);
+        }
         let partition = message.partition();
         let Some(lane) = self.lanes.get_mut(&partition) else { return Ok(()) };
         let taken = lane.take(Message {
@@ -175,6 +179,16 @@ impl Pump {
             }
         }
         self.hold_back()
+    }
+
+    /// The client goes on by itself, whatever it is.
+    fn hear_error(&mut self, error: &KafkaError) {
+        metrics::counter!("loader_kafka_errors_total").increment(1);
+        tracing::warn!("kafka gives no messages: {error}");
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.is_kafka_away = true;
+            self.delivery.board.set_phase(Phase::Waiting { detail: error.to_string() });
+        }
     }
 
     /// What the group decided. Whatever is under way belonged to partitions that may be another's now: it is given up.

@@ -25,7 +25,7 @@ use crate::warehouse::{Progress, Warehouse, WarehouseError};
 /// The shortest time between two passes: a show that runs is made anew so often at most. Freshness allows five.
 const PASS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Shows made anew at a time: so many at most are made again when it fails, and a stop waits for them.
+/// Shows made anew at a time: so many at most are made again when it fails.
 const SHOWS_A_STEP: usize = 100;
 
 /// How long one step may take; a hundred large shows take some ten seconds of a busy server.
@@ -157,13 +157,14 @@ impl Rollups {
         }
         while !work.shows.is_empty() {
             board.set_stale_shows(work.shows.len());
-            if stop.is_cancelled() {
-                return Ok(false);
-            }
             let step: Vec<ShowId> = work.shows.iter().copied().take(SHOWS_A_STEP).collect();
-            timeout(STEP_TIMEOUT, rollup::refresh(&warehouse.client, &step))
-                .await
-                .unwrap_or(Err(FigureError::Warehouse(TimedOut)))?;
+            tokio::select! {
+                // what is cut off is stale, and found by whoever comes next
+                () = stop.cancelled() => return Ok(false),
+                done = timeout(STEP_TIMEOUT, rollup::refresh(&warehouse.client, &step)) => {
+                    done.unwrap_or(Err(FigureError::Warehouse(TimedOut)))?;
+                }
+            }
             metrics::counter!("loader_rollups_total").increment(step.len() as u64);
             for show in &step {
                 work.shows.remove(show);

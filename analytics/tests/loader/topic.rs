@@ -1,5 +1,6 @@
 //! A topic, and a relay that writes it by heart.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -21,7 +22,7 @@ pub struct Topic {
     brokers: String,
     producer: FutureProducer,
     /// The last position of each partition.
-    previous: Vec<Option<Position>>,
+    previous: BTreeMap<i32, Position>,
     /// All that was sent, in order.
     sent: Vec<(i32, Vec<u8>)>,
 }
@@ -50,13 +51,12 @@ impl Topic {
             .set("reconnect.backoff.max.ms", "1000")
             .create()
             .unwrap();
-        let previous = vec![None; PARTITIONS as usize];
-        Self { name, brokers, producer, previous, sent: Vec::new() }
+        Self { name, brokers, producer, previous: BTreeMap::new(), sent: Vec::new() }
     }
 
     pub async fn create(&self) {
         let admin: AdminClient<DefaultClientContext> = client(&self.brokers).create().unwrap();
-        let topic = NewTopic::new(&self.name, PARTITIONS as i32, TopicReplication::Fixed(1));
+        let topic = NewTopic::new(&self.name, PARTITIONS.cast_signed(), TopicReplication::Fixed(1));
         let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
         for made in admin.create_topics([&topic], &options).await.unwrap() {
             made.unwrap();
@@ -66,7 +66,7 @@ impl Topic {
     /// A record as the next of its partition.
     pub fn chain(&mut self, mut event: Published) -> (i32, Vec<u8>) {
         let partition = partition_of(&event.stream);
-        event.previous = self.previous[partition as usize].replace(event.position);
+        event.previous = self.previous.insert(partition, event.position);
         (partition, Record::Event(event).encode().unwrap())
     }
 
@@ -89,9 +89,9 @@ impl Topic {
     }
 
     pub async fn watermark(&mut self, position: Position, time: Timestamp) {
-        let records = (0..PARTITIONS as i32)
+        let records = (0..PARTITIONS.cast_signed())
             .map(|partition| {
-                let previous = self.previous[partition as usize].replace(position);
+                let previous = self.previous.insert(partition, position);
                 let watermark = Watermark { partition, position, previous, time };
                 (partition, Record::Watermark(watermark).encode().unwrap())
             })
