@@ -7,8 +7,18 @@
     reason = "what is not as expected fails the test"
 )]
 
+#[path = "warehouse/agreement.rs"]
+mod agreement;
+#[path = "warehouse/asking.rs"]
+mod asking;
+#[path = "warehouse/audience.rs"]
+mod audience;
+#[path = "warehouse/dashboards.rs"]
+mod dashboards;
 #[path = "warehouse/engine.rs"]
 mod engine;
+#[path = "warehouse/grafana.rs"]
+mod grafana;
 #[path = "warehouse/many.rs"]
 mod many;
 #[path = "warehouse/oracle.rs"]

@@ -3,7 +3,7 @@
 use analytics::migrate::{Layout, migrate};
 use analytics::rows::{Fact, Rows};
 use clickhouse::{Client, Compression};
-use embedded::clickhouse::{ClickHouse, ClickHouseConfig};
+use embedded::clickhouse::{ClickHouse, ClickHouseConfig, Credentials, DATABASE};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use tempfile::TempDir;
@@ -26,6 +26,29 @@ impl Engine {
             ClickHouse::start(ClickHouseConfig::new(dir.path().join("engine"), launcher)).await.unwrap();
         Self { server, _dir: dir }
     }
+
+    pub fn url(&self) -> String {
+        self.server.url()
+    }
+
+    /// The two who may read the database [`embedded::clickhouse::DATABASE`].
+    pub fn credentials(&self, name: &str) -> &Credentials {
+        let readers = [self.server.analyst(), self.server.grafana()];
+        readers.into_iter().find(|reader| reader.user == name).unwrap()
+    }
+
+    /// One of them, at work.
+    pub fn reader(&self, name: &str) -> Client {
+        self.client(self.credentials(name)).with_database(DATABASE)
+    }
+
+    fn client(&self, credentials: &Credentials) -> Client {
+        Client::default()
+            .with_url(self.server.url())
+            .with_user(credentials.user)
+            .with_password(credentials.password.expose_secret())
+            .with_compression(Compression::None)
+    }
 }
 
 /// A database that exists as long as this.
@@ -38,17 +61,20 @@ pub struct Database {
 impl Database {
     /// A new one with all tables.
     pub async fn new(engine: &Engine) -> Self {
-        let writer = engine.server.writer();
-        let server = Client::default()
-            .with_url(engine.server.url())
-            .with_user(writer.user)
-            .with_password(writer.password.expose_secret())
-            .with_compression(Compression::None);
+        let server = engine.client(engine.server.writer());
         let name = format!("warehouse_{}", Uuid::now_v7().simple());
         server.query(&format!("CREATE DATABASE {name}")).execute().await.unwrap();
         let client = server.clone().with_database(&name);
         migrate(&client, &Layout::default()).await.unwrap();
         Self { client, name, server }
+    }
+
+    /// The one that analysts and dashboards see, with all tables. An engine has one.
+    pub async fn of_readers(engine: &Engine) -> Self {
+        let server = engine.client(engine.server.writer());
+        let client = server.clone().with_database(DATABASE);
+        migrate(&client, &Layout::default()).await.unwrap();
+        Self { client, name: DATABASE.to_owned(), server }
     }
 
     pub async fn drop(self) {
