@@ -9,6 +9,8 @@
 
 #[path = "warehouse/agreement.rs"]
 mod agreement;
+#[path = "warehouse/analysts.rs"]
+mod analysts;
 #[path = "warehouse/asking.rs"]
 mod asking;
 #[path = "warehouse/audience.rs"]
