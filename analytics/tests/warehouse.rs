@@ -7,10 +7,22 @@
     reason = "what is not as expected fails the test"
 )]
 
+#[path = "warehouse/agreement.rs"]
+mod agreement;
+#[path = "warehouse/analysts.rs"]
+mod analysts;
+#[path = "warehouse/asking.rs"]
+mod asking;
+#[path = "warehouse/audience.rs"]
+mod audience;
 #[path = "warehouse/checks.rs"]
 mod checks;
+#[path = "warehouse/dashboards.rs"]
+mod dashboards;
 #[path = "warehouse/engine.rs"]
 mod engine;
+#[path = "warehouse/grafana.rs"]
+mod grafana;
 #[path = "warehouse/many.rs"]
 mod many;
 #[path = "warehouse/oracle.rs"]

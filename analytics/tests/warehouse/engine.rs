@@ -3,7 +3,7 @@
 use analytics::migrate::{Layout, migrate};
 use analytics::rows::{Fact, Rows};
 use clickhouse::{Client, Compression};
-use embedded::clickhouse::{ClickHouse, ClickHouseConfig};
+use embedded::clickhouse::{ClickHouse, ClickHouseConfig, Credentials, DATABASE};
 use rustix::process::{Pid, Signal, kill_process};
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -17,6 +17,7 @@ pub struct Engine {
     dir: TempDir,
 }
 
+#[allow(dead_code, reason = "each test program uses a part of it")]
 impl Engine {
     pub async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -30,14 +31,35 @@ impl Engine {
     }
 
     /// Kills the server without warning; it is started again.
-    #[allow(dead_code, reason = "only the loader's tests do")]
     pub fn kill(&self) {
         kill_noted(&self.dir.path().join("engine"));
     }
 
-    #[allow(dead_code, reason = "only the loader's tests do")]
     pub async fn stop(&self) {
         self.server.shutdown().await.unwrap();
+    }
+
+    pub fn url(&self) -> String {
+        self.server.url()
+    }
+
+    /// The two who may read the database [`embedded::clickhouse::DATABASE`].
+    pub fn credentials(&self, name: &str) -> &Credentials {
+        let readers = [self.server.analyst(), self.server.grafana()];
+        readers.into_iter().find(|reader| reader.user == name).unwrap()
+    }
+
+    /// One of them, at work.
+    pub fn reader(&self, name: &str) -> Client {
+        self.client(self.credentials(name)).with_database(DATABASE)
+    }
+
+    fn client(&self, credentials: &Credentials) -> Client {
+        Client::default()
+            .with_url(self.server.url())
+            .with_user(credentials.user)
+            .with_password(credentials.password.expose_secret())
+            .with_compression(Compression::None)
     }
 }
 
@@ -57,20 +79,24 @@ pub struct Database {
     server: Client,
 }
 
+#[allow(dead_code, reason = "each test program uses a part of it")]
 impl Database {
     /// A new one with all tables.
     pub async fn new(engine: &Engine) -> Self {
-        let writer = engine.server.writer();
-        let server = Client::default()
-            .with_url(engine.server.url())
-            .with_user(writer.user)
-            .with_password(writer.password.expose_secret())
-            .with_compression(Compression::None);
+        let server = engine.client(engine.server.writer());
         let name = format!("warehouse_{}", Uuid::now_v7().simple());
         server.query(&format!("CREATE DATABASE {name}")).execute().await.unwrap();
         let client = server.clone().with_database(&name);
         migrate(&client, &Layout::default()).await.unwrap();
         Self { client, name, server }
+    }
+
+    /// The one that analysts and dashboards see, with all tables. An engine has one.
+    pub async fn of_readers(engine: &Engine) -> Self {
+        let server = engine.client(engine.server.writer());
+        let client = server.clone().with_database(DATABASE);
+        migrate(&client, &Layout::default()).await.unwrap();
+        Self { client, name: DATABASE.to_owned(), server }
     }
 
     pub async fn drop(self) {

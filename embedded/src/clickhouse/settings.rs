@@ -207,4 +207,35 @@ mod tests {
             assert_eq!(count(format!("<{tag}>")), count(format!("</{tag}>")), "{tag}");
         }
     }
+    /// Under compose a server of ClickHouse's own runs: its users may do as much, and no more.
+    #[test]
+    fn compose_has_the_same_users_and_limits() {
+        let bare = |text: &str| text.split_whitespace().collect::<String>();
+        let server = bare(include_str!("../../../docker/clickhouse/server.xml"));
+        let users = bare(include_str!("../../../docker/clickhouse/users.xml"));
+        let between = |text: &str, from: &str, to: &str| {
+            text.split(from).nth(1).unwrap().split(to).next().unwrap().to_owned()
+        };
+        let memory = between(&server, "<max_server_memory_usage>", "<").parse().unwrap();
+        let reader = between(&bare(&profiles(memory)), "<reader>", "</reader>");
+        assert_eq!(between(&users, "<reader>", "</reader>"), reader);
+        assert_eq!(
+            between(&users, "<quotas>", "</quotas>"),
+            between(&bare(&quotas()), "<quotas>", "</quotas>")
+        );
+        let named: Vec<_> =
+            between(&users, "<users>", "</users>").split("<grants>").skip(1).map(str::to_owned).collect();
+        let granted =
+            [&WRITER_GRANTS[..], &READER_GRANTS, &READER_GRANTS].map(|rights| bare(&grants(rights)));
+        assert_eq!(named.len(), granted.len());
+        for ((name, named), granted) in ["writer", "analyst", "grafana"].iter().zip(named).zip(granted) {
+            assert!(format!("<grants>{named}").starts_with(&granted), "{name}: {named}");
+            assert!(users.contains(&format!("<quota>{name}</quota>")), "{name}");
+        }
+        assert_eq!(users.matches("<profile>reader</profile>").count(), 2);
+        for part in [MERGE_TREE, ACCESS_CONTROL, &record("query_log"), &record("part_log")] {
+            assert!(server.contains(&bare(part)), "{part}");
+        }
+        assert!(server.contains(&format!("<max_concurrent_queries>{QUERIES_AT_ONCE_MAX}<")));
+    }
 }
