@@ -199,6 +199,16 @@ WHERE ",
     " ORDER BY started_at, show_id, person"
 );
 
+/// A cell in the type of its column. No text can be cast to a map: its pairs are taken apart first, and it has no place for a missing value.
+fn cell(column: Column, number: usize) -> String {
+    let text = if column.kind.starts_with("Map") {
+        format!("extractKeyValuePairs(assumeNotNull(r[{number}]))")
+    } else {
+        format!("r[{number}]")
+    };
+    format!("CAST({text}, '{}') AS {}", column.kind, column.name)
+}
+
 impl Figures {
     /// What the warehouse holds of a show, as a file.
     ///
@@ -228,7 +238,8 @@ impl Figures {
         Export::begin(self.of_scope(table.sql(), scope, period), format).await
     }
 
-    /// A table that is here already, as a file. Cells are texts as ClickHouse reads them for the type of their column.
+    /// A table that is here already, as a file. Cells are texts as ClickHouse reads them for the type of their column; those of a map
+    /// are its pairs, `"USD":12.50,"EUR":3.00`.
     ///
     /// # Errors
     /// [`FigureError::TooLarge`] beyond 16 MiB of text; [`FigureError::Warehouse`], also for a cell that is none of its type.
@@ -244,13 +255,8 @@ impl Figures {
         }
         // one literal, whatever the size: a literal for each cell would be thousands of nodes to the parser
         let literal = text.replace('\\', "\\\\").replace('\'', "\\'");
-        let cells: Vec<String> = columns
-            .iter()
-            .zip(1..)
-            .map(|(column, number)| {
-                format!("CAST(r[{number}], '{}') AS {}", column.kind.replace('\'', "\\'"), column.name)
-            })
-            .collect();
+        let cells: Vec<String> =
+            columns.iter().zip(1..).map(|(column, number)| cell(*column, number)).collect();
         let sql = format!(
             "SELECT {} FROM (SELECT arrayJoin(JSONExtract('{literal}', 'Array(Array(Nullable(String)))')) AS r)",
             cells.join(", ")

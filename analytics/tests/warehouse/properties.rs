@@ -4,7 +4,7 @@ use super::engine::{Database, Engine};
 use super::many::check_many;
 use super::oracle::Seen;
 use super::world::{self, BEGIN_MS, Recorded, Show};
-use analytics::figures::{AsOf, Figures, ShowFigures, SurvivalStep, rollup};
+use analytics::figures::{AsOf, Figures, ShowFigures, Standing, SurvivalStep, rollup};
 use analytics::fold::Fold;
 use analytics::rows::Rows;
 use proptest::prelude::*;
@@ -77,6 +77,7 @@ async fn deliver(database: &Database, shows: &[Show], seed: u64) {
 
 async fn check_show(figures: &Figures, show: &Show, as_of: AsOf) {
     let found = figures.show(show.id, as_of).await.unwrap();
+    check_standing(figures, show, as_of, found.as_ref()).await;
     let Some(seen) = Seen::new(show, as_of.position.0, as_of.time.millis()) else {
         assert_eq!(found, None);
         return;
@@ -92,6 +93,18 @@ async fn check_show(figures: &Figures, show: &Show, as_of: AsOf) {
         assert_eq!(groups.iter().map(|group| group.persons).sum::<u64>(), found.unique_viewers, "identity 2");
     }
     check_survival(&figures.survival(show.id, as_of).await.unwrap(), &seen.survival());
+}
+
+async fn check_standing(figures: &Figures, show: &Show, as_of: AsOf, found: Option<&ShowFigures>) {
+    let standing = figures.standing(show.id, as_of).await.unwrap();
+    let expected = found.map(|found| Standing {
+        status: found.status.clone(),
+        started_at: found.started_at,
+        ended_at: found.ended_at,
+        currency: found.total_tips.currency().code().to_owned(),
+        pending_tips: found.pending_tips,
+    });
+    assert_eq!(standing, expected);
 }
 
 fn check_figures(found: &ShowFigures, seen: &Seen<'_>) {
