@@ -5,33 +5,42 @@
 
 mod as_of;
 mod behaviour;
+mod catalogue;
 mod confidence;
 mod content;
 mod creator;
 mod definition;
 mod demographics;
+mod evidence;
+pub mod export;
 mod growth;
 mod peak_times;
 mod platform;
 mod revenue;
 pub mod rollup;
 mod show;
+mod standing;
 mod survival;
 mod timeline;
+mod trouble;
 
 pub use as_of::AsOf;
 pub use behaviour::Behaviour;
+pub use catalogue::{Figure, catalogue};
 pub use confidence::Estimate;
 pub use content::ContentType;
 pub use creator::AudienceTotals;
 pub use demographics::{Demographics, Group, K_ANONYMITY, k_anonymous};
+pub use evidence::{EventCount, EventReference};
 pub use growth::{Cohort, Returning};
 pub use peak_times::{Advice, HourOfWeek, MIN_SHOWS_FOR_ADVICE, advice};
 pub use platform::{PeakUsage, PopularShow};
 pub use revenue::{Revenue, RevenueByDay};
 pub use show::ShowFigures;
+pub use standing::Standing;
 pub use survival::SurvivalStep;
 pub use timeline::Minute;
+pub use trouble::Trouble;
 
 use crate::ratio;
 use clickhouse::{Client, query::Query};
@@ -53,6 +62,9 @@ pub enum FigureError {
     /// An amount that is none.
     #[error("the warehouse gave an amount that is none")]
     Money,
+    /// A table that is too large to be made into a file.
+    #[error("a table that is too large for a file")]
+    TooLarge,
 }
 
 /// From when (included) to when (excluded) shows started.
@@ -78,6 +90,12 @@ impl Figures {
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self { client }
+    }
+
+    /// The same, where the warehouse gives up a question after so many seconds.
+    #[must_use]
+    pub fn within_seconds(self, seconds: u32) -> Self {
+        Self { client: self.client.with_setting("max_execution_time", seconds.to_string()) }
     }
 
     /// A question about shows, as of a position. Queries are written in full, so a question mark means itself.

@@ -1,5 +1,6 @@
 //! The read side's service: queries over the read models, and shows in real time.
 
+mod analytics;
 mod entries;
 mod opening;
 mod positions;
@@ -13,6 +14,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use ::analytics::figures::Figures;
 use axum::Router;
 use axum::http::header;
 use axum::response::IntoResponse;
@@ -41,6 +43,8 @@ pub struct Deps {
     pub log: Arc<dyn EventLog>,
     /// The database of the read models.
     pub pool: PgPool,
+    /// The warehouse's figures.
+    pub figures: Figures,
     /// Opens personal data.
     pub vault: Vault,
     /// Persons by their subjects.
@@ -62,6 +66,7 @@ pub struct Deps {
 /// The running service.
 pub struct QueryApi {
     read_model: Arc<ReadModel>,
+    figures: Figures,
     realtime: Realtime,
     watcher: JoinHandle<()>,
 }
@@ -92,12 +97,13 @@ impl QueryApi {
         };
         let realtime = Realtime::start(realtime, &deps.health);
         let watcher = tokio::spawn(async move { positions.watch().await });
-        Self { read_model, realtime, watcher }
+        Self { read_model, figures: deps.figures, realtime, watcher }
     }
 
     /// The queries, under `/api/v1`, with their documentation; to be merged with the commands' router.
     pub fn router(&self) -> OpenApiRouter {
-        resources::router(Arc::clone(&self.read_model))
+        let figures = analytics::router(Arc::clone(&self.read_model), self.figures.clone());
+        resources::router(Arc::clone(&self.read_model)).merge(figures)
     }
 
     /// Sockets, event streams, and their document at `/asyncapi.json`.

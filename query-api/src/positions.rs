@@ -109,7 +109,7 @@ impl Positions {
     }
 
     /// Refuses a position that no answer can have given.
-    async fn check_head(&self, min: u64) -> Result<(), Problem> {
+    pub(crate) async fn check_head(&self, min: u64) -> Result<(), Problem> {
         let deadline = Instant::now() + HEAD_PATIENCE;
         loop {
             let head = self.log.head().await.map_err(|error| Problem::internal(&error))?;

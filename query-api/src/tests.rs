@@ -1,8 +1,10 @@
 //! Queries over a real database, as clients ask them.
 
+mod figures;
 mod resources;
 mod waits;
 
+use ::analytics::figures::Figures;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
@@ -40,12 +42,18 @@ struct Answer {
 }
 
 impl Service {
+    /// Without a warehouse.
     async fn start() -> Self {
+        Self::with(Figures::new(clickhouse::Client::default().with_url("http://127.0.0.1:1"))).await
+    }
+
+    async fn with(figures: Figures) -> Self {
         let (log, vault, database) = (MemoryLog::new(1), vault(), Database::start().await);
         let projections = database.project(&log);
         let api = QueryApi::start(Deps {
             log: Arc::new(log.clone()),
             pool: database.pool.clone(),
+            figures,
             vault: vault.clone(),
             pseudonyms: Arc::new(pseudonyms()),
             commands: CommandClient::in_process(Router::new()),
@@ -115,6 +123,7 @@ async fn queries_answer_what_the_log_says() {
     waits::positions_are_waited_for(&service).await;
     waits::bad_queries_are_refused(&service).await;
     waits::long_shows_begin_with_their_row(&service).await;
+    figures::nothing_else_needs_the_warehouse(&service).await;
     service.stop().await;
 }
 

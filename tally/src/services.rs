@@ -266,6 +266,10 @@ fn query_deps(
     query_api::Deps {
         log: Arc::clone(&stores.log),
         pool: stores.pool.clone(),
+        // to be replaced by the warehouse's own address and user when ClickHouse is wired in
+        figures: analytics::figures::Figures::new(
+            clickhouse::Client::default().with_url("http://127.0.0.1:8123"),
+        ),
         vault: stores.vault.clone(),
         pseudonyms: Arc::clone(&stores.pseudonyms),
         clock: stores.clock.clone(),

@@ -33,6 +33,12 @@ impl AudienceTotals {
         ratio(self.watch_ms, signed(self.unique_viewers) * 1_000)
     }
 
+    /// `watchTime ÷ duration`.
+    #[must_use]
+    pub fn average_concurrent(&self) -> f64 {
+        ratio(self.watch_ms, self.duration_ms)
+    }
+
     /// `Σ watchTime ÷ Σ (first join → end)`.
     #[must_use]
     pub fn viewer_retention(&self) -> f64 {

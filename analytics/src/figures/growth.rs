@@ -1,9 +1,11 @@
 //! Growth: who came back. Followers and subscribers join here when their events exist.
 
 use clickhouse::Row;
+use schemas::{PersonId, ShowId};
 use serde::Deserialize;
 
-use super::{FigureError, Figures, Period, Scope, ratio, scope, signed};
+use super::definition::of_shows;
+use super::{AsOf, FigureError, Figures, Period, Scope, ratio, scope, signed};
 
 /// How many of the viewers of a period had watched before it.
 #[derive(Clone, PartialEq, Eq, Debug, Row, Deserialize)]
@@ -51,6 +53,19 @@ FROM (
 )"
 );
 
+/// Viewers of a show who watched an earlier one of its creator.
+const RETURNING_TO_SHOW: &str = of_shows!(
+    "
+SELECT
+    count() AS viewers,
+    countIf(person IN (
+        SELECT person
+        FROM show_viewers
+        WHERE creator = {creator:UUID} AND started_at < (SELECT any(started_at) FROM lifecycle)
+    )) AS returning
+FROM viewers"
+);
+
 /// A visit counts in the month in which a person came first into a show.
 const COHORTS: &str = concat!(
     "
@@ -80,6 +95,20 @@ impl Figures {
     /// [`FigureError::Warehouse`].
     pub async fn returning(&self, scope: Scope, period: Period) -> Result<Returning, FigureError> {
         Ok(self.of_scope(RETURNING, scope, period).fetch_one().await?)
+    }
+
+    /// How many of the viewers of a show had watched a show of its creator that started before it.
+    ///
+    /// # Errors
+    /// [`FigureError::Warehouse`].
+    pub async fn returning_to(
+        &self,
+        show: ShowId,
+        creator: PersonId,
+        as_of: AsOf,
+    ) -> Result<Returning, FigureError> {
+        let query = self.of_shows(RETURNING_TO_SHOW, &[show], as_of).param("creator", creator.to_string());
+        Ok(query.fetch_one().await?)
     }
 
     /// Cohorts by month of first visit, among the shows that started in a period.

@@ -5,7 +5,7 @@ use schemas::{Money, ShowId, Timestamp};
 use serde::Deserialize;
 
 use super::definition::{acts, of_shows};
-use super::{AsOf, FigureError, Figures, ratio, revenue, signed};
+use super::{AsOf, FigureError, Figures, ratio, revenue, signed, standing};
 
 /// A show's figures. Definitions: `docs/metrics.md`. Ratios are methods, so that each is made of the same parts everywhere.
 #[derive(Clone, PartialEq, Debug)]
@@ -49,6 +49,12 @@ pub struct ShowFigures {
 }
 
 impl ShowFigures {
+    /// Whether they stay as they are: the show is over, and no payment is under way.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        standing::is_final(&self.status, self.pending_tips)
+    }
+
     /// `watchTime ÷ uniqueViewers`, in seconds.
     #[must_use]
     pub fn average_view_seconds(&self) -> f64 {

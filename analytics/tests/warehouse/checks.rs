@@ -2,7 +2,7 @@
 
 use super::oracle::Seen;
 use super::world::Show;
-use analytics::figures::{AsOf, Figures, ShowFigures, SurvivalStep};
+use analytics::figures::{AsOf, Figures, ShowFigures, Standing, SurvivalStep};
 use analytics::fold::Fold;
 use schemas::events::{ChatEvent, InteractionEvent, LedgerEvent, ShowEvent};
 use schemas::{Actor, BodyHash, CommandId, Currency, Envelope, EventId, Metadata, Money, Timestamp};
@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 pub async fn check_show(figures: &Figures, show: &Show, as_of: AsOf) {
     let found = figures.show(show.id, as_of).await.unwrap();
+    check_standing(figures, show, as_of, found.as_ref()).await;
     let Some(seen) = Seen::new(show, as_of.position.0, as_of.time.millis()) else {
         assert_eq!(found, None);
         return;
@@ -25,6 +26,18 @@ pub async fn check_show(figures: &Figures, show: &Show, as_of: AsOf) {
         assert_eq!(groups.iter().map(|group| group.persons).sum::<u64>(), found.unique_viewers, "identity 2");
     }
     check_survival(&figures.survival(show.id, as_of).await.unwrap(), &seen.survival());
+}
+
+async fn check_standing(figures: &Figures, show: &Show, as_of: AsOf, found: Option<&ShowFigures>) {
+    let standing = figures.standing(show.id, as_of).await.unwrap();
+    let expected = found.map(|found| Standing {
+        status: found.status.clone(),
+        started_at: found.started_at,
+        ended_at: found.ended_at,
+        currency: found.total_tips.currency().code().to_owned(),
+        pending_tips: found.pending_tips,
+    });
+    assert_eq!(standing, expected);
 }
 
 fn check_figures(found: &ShowFigures, seen: &Seen<'_>) {

@@ -3,9 +3,11 @@
 use super::checks::currency_of;
 use super::oracle::{Seen, demographics};
 use super::world::{self, BEGIN_MS, CREATORS, Show};
-use analytics::figures::{AudienceTotals, Behaviour, Cohort, Estimate, Figures, Period, Returning, Scope};
+use analytics::figures::{
+    AsOf, AudienceTotals, Behaviour, Cohort, Estimate, Figures, Period, Returning, Scope,
+};
 use schemas::events::{ChatEvent, LifecycleEvent, ShowEvent};
-use schemas::{Money, PersonId, Timestamp};
+use schemas::{Money, PersonId, Position, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// India is five and a half hours ahead, without summer time.
@@ -41,6 +43,7 @@ pub async fn check_many(figures: &Figures, shows: &[Show]) {
             check_popular(figures, scope, period, &seen).await;
             check_revenue(figures, scope, period, &theirs).await;
         }
+        check_visits(figures, scope, &theirs).await;
         check_usage(figures, scope, &theirs).await;
     }
 }
@@ -88,6 +91,20 @@ async fn check_growth(figures: &Figures, scope: Scope, period: Period, seen: &[&
     let cohort = Cohort { first_month: month(), month: month(), persons: now.len() as u64 };
     let expected = if now.is_empty() { vec![] } else { vec![cohort] };
     assert_eq!(figures.cohorts(scope, period, TIME_ZONE).await.unwrap(), expected);
+}
+
+/// Of each show of a creator: its viewers who watched one of theirs that started before it.
+async fn check_visits(figures: &Figures, scope: Scope, theirs: &[Seen<'_>]) {
+    let Scope::Creator(creator) = scope else { return };
+    let as_of = AsOf { position: Position(u64::MAX), time: Timestamp::from_millis(0) };
+    for seen in theirs {
+        let earlier: Vec<&Seen<'_>> =
+            theirs.iter().filter(|other| other.started.is_some() && other.started < seen.started).collect();
+        let (now, before) = (seen.persons(), persons_of(&earlier));
+        let returning = now.iter().filter(|person| before.contains(person)).count() as u64;
+        let expected = Returning { viewers: now.len() as u64, returning };
+        assert_eq!(figures.returning_to(seen.show.id, creator, as_of).await.unwrap(), expected);
+    }
 }
 
 async fn check_behaviour(figures: &Figures, scope: Scope, period: Period, seen: &[&Seen<'_>]) {

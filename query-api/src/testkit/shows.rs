@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::opening::field;
 
-/// When everything happens in tests.
+/// When everything happens in tests, unless a show waits.
 pub(crate) const AT: &str = "2025-06-27T20:30:00.000Z";
 
 pub(crate) fn person(sub: &str) -> PersonId {
@@ -83,6 +83,8 @@ pub(crate) struct Show {
 
 #[derive(Default)]
 struct State {
+    /// How long after [`AT`] it is, in milliseconds.
+    waited_ms: i64,
     audience: AudienceCounts,
     sessions: HashMap<&'static str, Uuid>,
     tips: HashMap<&'static str, TipId>,
@@ -106,6 +108,15 @@ impl Show {
         show
     }
 
+    /// Lets time pass.
+    pub(crate) fn wait(&self, seconds: i64) {
+        self.state.lock().waited_ms += seconds * 1_000;
+    }
+
+    fn now(&self) -> Timestamp {
+        AT.parse::<Timestamp>().unwrap().plus_millis(self.state.lock().waited_ms)
+    }
+
     /// Appends what happens.
     pub(crate) async fn let_happen(&self, what: Happening) -> Revision {
         let envelope = self.envelope(0, what).await;
@@ -123,7 +134,7 @@ impl Show {
         let event_id = EventId(Uuid::new_v4());
         let sealer = Sealer { vault: &self.vault, event_id };
         let event = self.event(&sealer, what).await;
-        Envelope { event_id, revision, position: None, meta: metadata(), event }
+        Envelope { event_id, revision, position: None, meta: metadata(self.now()), event }
     }
 
     async fn event(&self, sealer: &Sealer<'_>, what: Happening) -> ShowEvent {
@@ -201,13 +212,14 @@ impl Show {
     }
 
     fn left(&self, sub: &'static str) -> ShowEvent {
+        let left_at = self.now();
         let mut state = self.state.lock();
         let session = state.sessions.remove(sub).unwrap_or_default();
         state.audience.viewer_count = state.audience.viewer_count.saturating_sub(1);
         AudienceEvent::Left(ViewerLeft {
             session_id: session.into(),
             person: person(sub),
-            left_at: AT.parse().unwrap(),
+            left_at,
             reason: LeaveReason::Left,
             audience: state.audience,
         })
@@ -265,9 +277,9 @@ fn usd(cents: i64) -> Money {
     Money::from_minor(cents, Currency::USD).unwrap()
 }
 
-fn metadata() -> Metadata {
+fn metadata(occurred_at: Timestamp) -> Metadata {
     Metadata {
-        occurred_at: AT.parse::<Timestamp>().unwrap(),
+        occurred_at,
         actor: Actor::System,
         causation: CommandId(Uuid::new_v4()),
         body_hash: BodyHash::default(),

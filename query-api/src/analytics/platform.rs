@@ -1,0 +1,54 @@
+//! `GET /platform/analytics`: all streams of a period, in sums.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use platform::http::auth::Authenticated;
+use platform::http::position::MinPosition;
+use platform::http::problem::Problem;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Insight;
+use super::creator::Totals;
+use super::documents::AsOfDocument;
+use super::export::answer;
+use super::period::{Asked, PeriodDocument};
+
+/// The platform's figures.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PlatformAnalytics {
+    #[serde(flatten)]
+    totals: Totals,
+    period: PeriodDocument,
+    as_of: AsOfDocument,
+}
+
+/// The platform's figures
+#[utoipa::path(
+    get,
+    path = "/api/v1/platform/analytics",
+    tag = "Figures",
+    operation_id = "getPlatformAnalytics",
+    params(Asked),
+    responses(
+        (status = 200, description = "Sums over the streams that started in the period", body = PlatformAnalytics),
+        (status = 403, description = "Only for administrators", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "A parameter that is none", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The warehouse is away, overloaded, still loading, or not that far", body = Problem, content_type = "application/problem+json"),
+    ),
+    security(("bearer" = [])),
+)]
+pub(super) async fn get(
+    State(insight): State<Arc<Insight>>,
+    Authenticated(caller): Authenticated,
+    min: MinPosition,
+    asked: Asked,
+) -> Result<Response, Problem> {
+    let about = insight.about_platform(&caller, &asked, min).await?;
+    let totals = insight.totals(&about).await?;
+    let document = PlatformAnalytics { totals, period: about.span.document(), as_of: about.as_of.into() };
+    Ok(answer(about.as_of, &document))
+}

@@ -1,0 +1,141 @@
+//! Whose figures are for whom.
+
+use ::analytics::figures::{AsOf, Period, Scope};
+use platform::http::auth::{Caller, Role};
+use platform::http::position::MinPosition;
+use platform::http::problem::Problem;
+use schemas::ShowId;
+
+use super::Insight;
+use super::period::{Asked, Span};
+use crate::read_model::{ShowFacts, show_id, store_failed, view};
+
+/// A show that is asked about.
+pub(super) struct AboutShow {
+    pub(super) show: ShowId,
+    pub(super) facts: ShowFacts,
+    pub(super) as_of: AsOf,
+}
+
+/// Where it stands.
+pub(super) struct ShowStanding {
+    pub(super) currency: String,
+    pub(super) is_final: bool,
+}
+
+/// Many shows that are asked about.
+#[derive(Clone, Copy)]
+pub(super) struct AboutMany {
+    pub(super) scope: Scope,
+    pub(super) span: Span,
+    pub(super) period: Period,
+    pub(super) as_of: AsOf,
+}
+
+impl Insight {
+    /// Lets those ask about a show who may, when the warehouse has what they ask for.
+    pub(super) async fn about_show(
+        &self,
+        stream_id: &str,
+        caller: &Caller,
+        min: MinPosition,
+    ) -> Result<AboutShow, Problem> {
+        self.read_model.positions.reach(&[view::STREAMS], min).await?;
+        let (show, facts) = self.show(stream_id, caller).await?;
+        Ok(AboutShow { show, facts, as_of: self.warehouse.reach(min).await? })
+    }
+
+    /// Where a show stands, as of then. What the warehouse has not heard of is about to begin.
+    pub(super) async fn standing(&self, about: &AboutShow) -> Result<ShowStanding, Problem> {
+        let standing = self.warehouse.figures().standing(about.show, about.as_of);
+        Ok(match self.warehouse.ask(standing).await? {
+            Some(standing) => ShowStanding { is_final: standing.is_final(), currency: standing.currency },
+            None => ShowStanding { is_final: false, currency: about.facts.currency.clone() },
+        })
+    }
+
+    /// Lets those ask about a creator's shows who may.
+    pub(super) async fn about_creator(
+        &self,
+        creator_id: &str,
+        caller: &Caller,
+        asked: &Asked,
+        min: MinPosition,
+    ) -> Result<AboutMany, Problem> {
+        let span = asked.span(self.read_model.clock.now())?;
+        self.read_model.positions.reach(&[view::STREAMS], min).await?;
+        let scope = self.creator(creator_id, caller).await?;
+        Ok(AboutMany { scope, span, period: span.period, as_of: self.warehouse.reach(min).await? })
+    }
+
+    /// The same about all shows.
+    pub(super) async fn about_platform(
+        &self,
+        caller: &Caller,
+        asked: &Asked,
+        min: MinPosition,
+    ) -> Result<AboutMany, Problem> {
+        let scope = platform(caller)?;
+        let span = asked.span(self.read_model.clock.now())?;
+        Ok(AboutMany { scope, span, period: span.period, as_of: self.warehouse.reach(min).await? })
+    }
+
+    /// A show whose figures the caller may see: its creator, moderators and administrators.
+    async fn show(&self, stream_id: &str, caller: &Caller) -> Result<(ShowId, ShowFacts), Problem> {
+        let show = show_id(stream_id)?;
+        let facts = self.read_model.facts(show).await?;
+        if self.read_model.is_staff(&facts, caller) {
+            return Ok((show, facts));
+        }
+        let detail = "a stream's figures are for its creator, moderators and administrators";
+        Err(Problem::forbidden("not_the_creator", detail))
+    }
+
+    /// A creator whose figures the caller may see: themselves and administrators. Whoever asks for their own gets zeros before their first
+    /// show; another creator must have one, so that a mistyped name is told.
+    async fn creator(&self, creator_id: &str, caller: &Caller) -> Result<Scope, Problem> {
+        let creator = self.read_model.pseudonyms.person(creator_id);
+        if *caller.sub == *creator_id {
+            return Ok(Scope::Creator(creator));
+        }
+        if !caller.has(Role::Admin) {
+            let detail = "a creator's figures are for themselves and administrators";
+            return Err(Problem::forbidden("not_the_creator", detail));
+        }
+        let sql = "SELECT EXISTS (SELECT FROM read.streams WHERE creator = $1)";
+        let known = sqlx::query_scalar(sql).bind(creator.0).fetch_one(&self.read_model.pool).await;
+        if known.map_err(|error| store_failed(&error))? {
+            return Ok(Scope::Creator(creator));
+        }
+        Err(Problem::not_found("creator_not_found", "nobody with this id has made a stream"))
+    }
+}
+
+/// The platform's figures: for administrators.
+fn platform(caller: &Caller) -> Result<Scope, Problem> {
+    if caller.has(Role::Admin) {
+        return Ok(Scope::Platform);
+    }
+    Err(Problem::forbidden("role_required", "this needs the role ADMIN"))
+}
+
+impl AboutMany {
+    /// What a file about it is called, without the ending: no name of a person.
+    pub(super) fn file_name(&self, table: &str) -> String {
+        let whose = match self.scope {
+            Scope::Creator(_) => "creator",
+            Scope::Platform => "platform",
+        };
+        let day = |at: schemas::Timestamp| {
+            at.to_chrono().with_timezone(&self.span.zone).format("%Y-%m-%d").to_string()
+        };
+        format!("tally-{whose}-{table}-{}-{}", day(self.period.from), day(self.period.to))
+    }
+}
+
+impl AboutShow {
+    /// What a file about it is called, without the ending.
+    pub(super) fn file_name(&self, table: &str) -> String {
+        format!("tally-stream-{}-{table}", self.show)
+    }
+}
