@@ -5,6 +5,7 @@ pub(crate) mod clickhouse_server;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod event_log;
+pub(crate) mod generate;
 pub(crate) mod healthcheck;
 pub(crate) mod log;
 pub(crate) mod migrate;
