@@ -22,7 +22,7 @@ const TIPS_A_VIEWER: f64 = 0.03;
 const COUNTED_TOGETHER_MS: i64 = 1_000;
 
 /// The host writes about so often.
-const HOST_WRITES_EVERY_MS: f64 = 200_000.0;
+pub(crate) const HOST_WRITES_EVERY_MS: f64 = 200_000.0;
 
 /// Shows of which something announced changes, and those of which a setting changes on the air.
 const REVISED_SHARE: f64 = 0.12;

@@ -2,7 +2,7 @@
 
 use schemas::{CommandId, ShowId, Timestamp};
 
-use crate::acts::MESSAGES_A_VIEWER;
+use crate::acts::{HOST_WRITES_EVERY_MS, MESSAGES_A_VIEWER};
 use crate::creators::{Creator, Slot};
 use crate::dice::{Dice, Seed, ms, whole};
 use crate::places::COUNTRIES;
@@ -19,9 +19,9 @@ const MONTH_MS: i64 = 2_629_800_000;
 const FIRST_MONDAY_MS: i64 = 4 * DAY_MS;
 
 /// Events that a viewer causes on average besides messages: joins, leaves, a share of reactions and of tips. Measured.
-const SILENT_EVENTS_A_VIEWER: f64 = 4.0;
+const SILENT_EVENTS_A_VIEWER: f64 = 4.4;
 
-/// Events of a show that nobody comes to.
+/// Events of a show besides what its host and its viewers do.
 const EVENTS_A_SHOW: f64 = 4.0;
 
 /// With fewer events than these for each show there are fewer shows instead.
@@ -282,13 +282,21 @@ fn thin_out(shows: &mut Vec<ShowPlan>, options: &Options, world: &Seed) {
 /// Gives each show its part of the events.
 fn share_out(shows: &mut [ShowPlan], events: u64, creators: &[Creator]) {
     let total: f64 = shows.iter().map(|show| show.weight).sum();
-    let left = (events as f64 - shows.len() as f64 * EVENTS_A_SHOW).max(0.0);
+    let left = (events as f64 - shows.iter().map(own_events).sum::<f64>()).max(0.0);
     for show in shows {
         let events = if total > 0.0 { left * show.weight / total } else { 0.0 };
         let events_a_viewer =
             SILENT_EVENTS_A_VIEWER + MESSAGES_A_VIEWER * creators[show.creator as usize].chat;
         show.viewers = whole(events / events_a_viewer).min(VIEWERS_MAX);
-        show.events = whole(EVENTS_A_SHOW + show.viewers as f64 * events_a_viewer);
+        show.events = whole(own_events(show) + show.viewers as f64 * events_a_viewer);
+    }
+}
+
+/// Events of a show without its viewers.
+fn own_events(show: &ShowPlan) -> f64 {
+    match show.fate {
+        Fate::Played => EVENTS_A_SHOW + show.length_ms as f64 / HOST_WRITES_EVERY_MS,
+        Fate::Cancelled | Fate::Announced => 2.0,
     }
 }
 

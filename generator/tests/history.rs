@@ -45,7 +45,7 @@ fn a_history_is_frozen() {
     assert_ne!(digest(Options { seed: 2, ..options(3_000) }), FROZEN);
 }
 
-const FROZEN: &str = "5089cb7210ec98550292027a83331623f56f542030062388d7b4d57088d2c6ed";
+const FROZEN: &str = "db34fafdbe690f6afe75a45206e5df78883c9982a3cdb79026c2ff66d00d2a54";
 
 /// Each show follows from its own place in the plan: an interrupted run need not play those before it.
 #[test]
@@ -67,7 +67,7 @@ fn there_are_about_as_many_events_as_were_asked_for() {
             happenings.iter().for_each(|happening| counts_of(happening, &mut counts));
         }
         let made: u64 = counts.values().sum();
-        assert!(made.abs_diff(wanted) * 100 < wanted * 15, "{made} of {wanted}: {counts:?}");
+        assert!(made.abs_diff(wanted) * 100 < wanted * 12, "{made} of {wanted}: {counts:?}");
         for (name, _, _) in Event::all() {
             assert!(counts.contains_key(name), "no {name} in {counts:?}");
         }

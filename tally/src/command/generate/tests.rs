@@ -9,6 +9,7 @@ use embedded::event_log::{Node, NodeConfig};
 use futures::StreamExt;
 use generator::{Edge, History, Options};
 use platform::event_log::eventstore::EventStoreLog;
+use platform::event_log::memory::MemoryLog;
 use platform::event_log::{
     AppendError, Appended, EventLog, Expected, LogItem, LogItems, NewEvent, NoEvents, Prefixes, ReadError,
     StoredEvent, codec,
@@ -39,7 +40,7 @@ struct Stage {
 
 /// A log that refuses appends when its patience is over.
 struct Failing {
-    inner: EventStoreLog,
+    inner: Arc<dyn EventLog>,
     left: AtomicU64,
 }
 
@@ -58,7 +59,7 @@ impl Stage {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let node = Node::start(NodeConfig::new(dir.path().join("event-log")).listen(listen)).await.unwrap();
         let inner = EventStoreLog::new(&format!("kurrentdb://{}?tls=false", node.addr()), "test").unwrap();
-        let log = Arc::new(Failing { inner, left: AtomicU64::new(u64::MAX) });
+        let log = Arc::new(Failing { inner: Arc::new(inner), left: AtomicU64::new(u64::MAX) });
         Self { node, log, vault: Vault::in_memory(1), history: history(1), _dir: dir }
     }
 
@@ -154,6 +155,42 @@ async fn an_interrupted_run_goes_on_where_it_stopped() {
     assert!(interruptions >= 6, "{interruptions}");
     assert_eq!(stage.contents().await, wanted);
     stage.stop().await;
+}
+
+/// Whatever the append is that a run did not come to, the next one makes it, and payments are never left half.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_show_can_be_interrupted_before_any_of_its_appends() {
+    let until = "2025-07-01T00:00:00Z".parse().unwrap();
+    let options = Options { seed: 1, events: 10_000, months: 1, creators: Some(1), until };
+    let history = Arc::new(History::plan(options));
+    let tips = |place: &usize| history.play(*place, &edge()).filter(|one| one.before.is_some()).count();
+    let place = (0..history.shows().len()).max_by_key(tips).unwrap();
+    assert!(tips(&place) > 1);
+    let stream = streams::show(history.shows()[place].id);
+    let wanted = wanted(&history)[&stream].len();
+    for appends in 0.. {
+        let log = Arc::new(Failing { inner: Arc::new(MemoryLog::new(1)), left: AtomicU64::new(appends) });
+        let writer = Writer {
+            history: Arc::clone(&history),
+            edge: edge(),
+            log: Arc::clone(&log) as Arc<dyn EventLog>,
+            vault: Vault::in_memory(1),
+            meter: Arc::new(Meter::new(1).unwrap()),
+        };
+        let ended = writer.write(place).await;
+        log.left.store(u64::MAX, Ordering::Relaxed);
+        writer.write(place).await.unwrap();
+        assert_eq!(log.read_stream(&stream, 0, 10_000).await.unwrap().len(), wanted);
+        for happening in history.play(place, &edge()) {
+            let Some(step) = happening.before else { continue };
+            let payment = log.read_stream(&streams::payment(step.payment), 0, 10).await.unwrap();
+            assert_eq!(payment.len(), 3, "after {appends} appends");
+        }
+        if ended.is_ok() {
+            assert!(appends as usize > tips(&place) * 2, "{appends}");
+            break;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
