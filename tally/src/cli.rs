@@ -50,6 +50,8 @@ enum Command {
     Demo(command::demo::Demo),
     /// Make a history: months of shows with audiences, chats and tips, from a seed.
     Generate(command::generate::Generate),
+    /// Play the chat of a real show again over the public API of a running server.
+    Import(command::import::Import),
     /// Measure throughput and latency on this machine, each figure beside its baseline.
     Bench(command::bench::Bench),
     /// Run the private ClickHouse alone; its supervisor asks for it.
@@ -75,6 +77,7 @@ impl Cli {
             Command::Config(show) => show.run(self.config.as_deref()),
             Command::Demo(demo) => block_on(demo.run(&config()?)),
             Command::Generate(generate) => block_on(generate.run(&config()?)),
+            Command::Import(import) => block_on(import.run(&config()?)),
             Command::Bench(bench) => block_on(bench.run(&config()?)),
             Command::ClickHouseServer(server) => server.run(),
         }

@@ -7,6 +7,7 @@ pub(crate) mod demo;
 pub(crate) mod event_log;
 pub(crate) mod generate;
 pub(crate) mod healthcheck;
+pub(crate) mod import;
 pub(crate) mod log;
 pub(crate) mod migrate;
 pub(crate) mod rebuild;
