@@ -187,7 +187,7 @@ async fn a_show_can_be_interrupted_before_any_of_its_appends() {
             assert_eq!(payment.len(), 3, "after {appends} appends");
         }
         if ended.is_ok() {
-            assert!(appends as usize > tips(&place) * 2, "{appends}");
+            assert!(appends > tips(&place) as u64 * 2, "{appends}");
             break;
         }
     }

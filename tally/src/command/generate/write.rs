@@ -95,7 +95,7 @@ impl Writer {
     async fn append_batch(
         &self,
         stream: &str,
-        batch: &mut Vec<Happening>,
+        batch: &mut [Happening],
         before: Option<u64>,
         last: Option<&StoredEvent>,
     ) -> anyhow::Result<()> {

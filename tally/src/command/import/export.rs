@@ -122,7 +122,7 @@ pub(super) fn read(
         Entry::Said(said) if !known.is_new(&said.id) => {
             each(Entry::Unmapped("the same entry again".to_owned()))
         }
-        entry => each(entry),
+        entry @ (Entry::Said(_) | Entry::Unmapped(_)) => each(entry),
     };
     let from = BufReader::with_capacity(BUFFER_BYTES, open(path, bar)?);
     match format {

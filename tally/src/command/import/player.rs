@@ -173,7 +173,7 @@ impl Player<'_> {
         loop {
             match self.client.post(token, path, what, body).await? {
                 Reply::Later { code, wait } if code != "duplicate_message" => self.pause(wait).await,
-                reply => return Ok(reply),
+                reply @ (Reply::Done(_) | Reply::Later { .. } | Reply::Refused { .. }) => return Ok(reply),
             }
         }
     }
