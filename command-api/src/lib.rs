@@ -6,7 +6,8 @@
 pub mod actors;
 /// The ports' implementations over the providers' wire formats.
 pub mod adapters;
-mod features;
+/// What is known of a message without its text.
+pub mod features;
 mod http;
 /// What this service needs from outside, as traits.
 pub mod ports;

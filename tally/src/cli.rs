@@ -48,6 +48,10 @@ enum Command {
     Config(command::config::Show),
     /// Play a show with hundreds of viewers over the public API of a running server.
     Demo(command::demo::Demo),
+    /// Make a history: months of shows with audiences, chats and tips, from a seed.
+    Generate(command::generate::Generate),
+    /// Play the chat of a real show again over the public API of a running server.
+    Import(command::import::Import),
     /// Measure throughput and latency on this machine, each figure beside its baseline.
     Bench(command::bench::Bench),
     /// Run the private ClickHouse alone; its supervisor asks for it.
@@ -72,6 +76,8 @@ impl Cli {
             Command::Healthcheck(check) => block_on(check.run(&config()?)),
             Command::Config(show) => show.run(self.config.as_deref()),
             Command::Demo(demo) => block_on(demo.run(&config()?)),
+            Command::Generate(generate) => block_on(generate.run(&config()?)),
+            Command::Import(import) => block_on(import.run(&config()?)),
             Command::Bench(bench) => block_on(bench.run(&config()?)),
             Command::ClickHouseServer(server) => server.run(),
         }

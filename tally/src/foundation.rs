@@ -132,6 +132,11 @@ fn url_of(node: SocketAddr) -> String {
     format!("kurrentdb://{node}?tls=false")
 }
 
+/// Whether a Tally runs over the data directory already, with the log in it.
+pub(crate) async fn runs_already(config: &Config) -> anyhow::Result<bool> {
+    running_node(config).await.map(|address| address.is_some())
+}
+
 /// Where the node of a running Tally listens, where the configuration names no other log. It is called on first: the
 /// client would try for long, and complain with each try, where a Tally that was killed left its address behind.
 async fn running_node(config: &Config) -> anyhow::Result<Option<SocketAddr>> {

@@ -140,7 +140,7 @@ async fn play(
 }
 
 /// Makes tokens.
-struct Tokens {
+pub(crate) struct Tokens {
     secret: SecretString,
     issuer: String,
     audience: String,
@@ -149,7 +149,8 @@ struct Tokens {
 }
 
 impl Tokens {
-    fn of(config: &Config, seconds: u64) -> anyhow::Result<Self> {
+    /// Tokens that last for so long, and some more.
+    pub(crate) fn of(config: &Config, seconds: u64) -> anyhow::Result<Self> {
         let secret = crate::secrets::signing_secret(config, &crate::foundation::data_dir(config)?)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         Ok(Self {
@@ -161,7 +162,7 @@ impl Tokens {
         })
     }
 
-    fn mint(&self, sub: &str, name: &str, role: Role) -> anyhow::Result<String> {
+    pub(crate) fn mint(&self, sub: &str, name: &str, role: Role) -> anyhow::Result<String> {
         let token = DevToken {
             sub,
             roles: &[role],
@@ -175,7 +176,7 @@ impl Tokens {
 }
 
 /// A server that listens everywhere is asked here.
-fn local_url(mut listen: SocketAddr) -> String {
+pub(crate) fn local_url(mut listen: SocketAddr) -> String {
     if listen.ip().is_unspecified() {
         listen.set_ip(Ipv4Addr::LOCALHOST.into());
     }
