@@ -40,6 +40,8 @@ pub struct KafkaConfig {
     pub data_dir: PathBuf,
     /// TCP port on the loopback address; 0 picks a free one at each start.
     pub port: u16,
+    /// The loopback port that clients are told to come to, where something stands before the broker; none is its own.
+    pub advertised_port: Option<u16>,
     /// Memory for Java's heap, in MiB.
     pub heap_mib: u32,
     /// Further settings by their Kafka names; they win over ours, except for addresses and directories.
@@ -60,6 +62,7 @@ impl KafkaConfig {
         Self {
             data_dir: data_dir.into(),
             port: 0,
+            advertised_port: None,
             heap_mib: HEAP_MIB_DEFAULT,
             settings: BTreeMap::new(),
             jars_dir: None,

@@ -1,7 +1,7 @@
 //! What every read model shares: how it is declared, filled, fenced, halted, rebuilt, swapped and compared.
 
 mod apply;
-mod checkpoint;
+pub(crate) mod checkpoint;
 pub(crate) mod digest;
 mod error;
 mod feed;
@@ -9,7 +9,7 @@ pub(crate) mod generations;
 pub(crate) mod health;
 pub(crate) mod readings;
 pub(crate) mod rebuild;
-mod recorded;
+pub(crate) mod recorded;
 pub(crate) mod rows;
 pub(crate) mod runner;
 pub(crate) mod standing;

@@ -5,6 +5,7 @@
 //! the head of each file in `views/` tells, and wait on `read.positions`.
 
 mod framework;
+mod relay;
 mod views;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ pub use framework::readings::Readings;
 pub use framework::rebuild::{Progress, RebuildError};
 pub use framework::standing::{Doing, Standing};
 pub use framework::{Failure, Fuse};
+pub use relay::{Relay, RelayDeps, RelayFailure, RelaySettings, RelayState};
 
 /// How long a generation that was swapped out stays: time for queries that still read it, and for a look at it.
 pub const RETIRED_GRACE_DEFAULT: Duration = Duration::from_secs(600);

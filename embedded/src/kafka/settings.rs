@@ -29,6 +29,7 @@ pub(crate) fn properties(config: &KafkaConfig, ports: Ports, log_dir: &str) -> S
         BTreeMap::from(SINGLE_NODE.map(|(name, value)| (name, value.to_owned())));
     settings.extend(config.settings.iter().map(|(name, value)| (name.as_str(), value.clone())));
     let Ports { clients, controller } = ports;
+    let advertised = config.advertised_port.unwrap_or(clients);
     settings.extend([
         ("process.roles", "broker,controller".to_owned()),
         ("node.id", NODE_ID.to_string()),
@@ -37,7 +38,7 @@ pub(crate) fn properties(config: &KafkaConfig, ports: Ports, log_dir: &str) -> S
         ("inter.broker.listener.name", "CLIENTS".to_owned()),
         ("listener.security.protocol.map", "CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned()),
         ("listeners", format!("CLIENTS://{LISTEN}:{clients},CONTROLLER://{LISTEN}:{controller}")),
-        ("advertised.listeners", format!("CLIENTS://{LISTEN}:{clients}")),
+        ("advertised.listeners", format!("CLIENTS://{LISTEN}:{advertised}")),
         ("log.dirs", log_dir.to_owned()),
     ]);
     let mut text = "# written by Tally at each start\n".to_owned();

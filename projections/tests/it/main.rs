@@ -11,6 +11,7 @@ mod history;
 mod messages;
 mod payments;
 mod rebuilds;
+mod relay;
 mod standings;
 mod streams;
 mod tips;

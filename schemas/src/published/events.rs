@@ -192,10 +192,19 @@ impl PublishedEvent {
     #[must_use]
     pub fn of(event: &Event) -> Self {
         match event {
-            Event::Show(ShowEvent::Lifecycle(event)) => of_lifecycle(event),
-            Event::Show(ShowEvent::Settings(event)) => of_settings(event),
-            Event::Show(ShowEvent::Audience(event)) => of_audience(event),
-            Event::Show(ShowEvent::Chat(ChatEvent::Posted(message))) => Self::MessagePosted(PostedMessage {
+            Event::Show(event) => Self::of_show(event),
+            Event::Payment(event) => Self::of_payment(event),
+        }
+    }
+
+    /// What leaves the log of an event of a show.
+    #[must_use]
+    pub fn of_show(event: &ShowEvent) -> Self {
+        match event {
+            ShowEvent::Lifecycle(event) => of_lifecycle(event),
+            ShowEvent::Settings(event) => of_settings(event),
+            ShowEvent::Audience(event) => of_audience(event),
+            ShowEvent::Chat(ChatEvent::Posted(message)) => Self::MessagePosted(PostedMessage {
                 message_id: message.message_id,
                 author: message.author,
                 features: message.features.clone(),
@@ -203,14 +212,28 @@ impl PublishedEvent {
                 role: message.role,
                 is_subscriber: message.is_subscriber,
             }),
-            Event::Show(ShowEvent::Interaction(InteractionEvent::Reactions(counted))) => {
+            ShowEvent::Interaction(InteractionEvent::Reactions(counted)) => {
                 Self::ReactionsCounted(CountedReactions {
                     counts: counted.counts.clone(),
                     first_time: counted.first_time.clone(),
                 })
             }
-            Event::Show(ShowEvent::Ledger(event)) => of_ledger(event),
-            Event::Payment(event) => of_payment(event),
+            ShowEvent::Ledger(event) => of_ledger(event),
+        }
+    }
+
+    /// What leaves the log of an event of a payment.
+    #[must_use]
+    pub fn of_payment(event: &PaymentEvent) -> Self {
+        match event {
+            PaymentEvent::Requested(requested) => Self::PaymentRequested(requested.clone()),
+            PaymentEvent::Captured(captured) => Self::PaymentCaptured(CapturedPayment {
+                payment_id: captured.payment_id,
+                provider: captured.provider.clone(),
+                amount: captured.amount,
+            }),
+            PaymentEvent::Declined(declined) => Self::PaymentDeclined(declined.clone()),
+            PaymentEvent::Applied(applied) => Self::PaymentApplied(applied.clone()),
         }
     }
 }
@@ -273,19 +296,6 @@ fn of_ledger(event: &LedgerEvent) -> PublishedEvent {
             amount: tip.amount,
         }),
         LedgerEvent::TipDeclined(tip) => PublishedEvent::TipDeclined(tip.clone()),
-    }
-}
-
-fn of_payment(event: &PaymentEvent) -> PublishedEvent {
-    match event {
-        PaymentEvent::Requested(requested) => PublishedEvent::PaymentRequested(requested.clone()),
-        PaymentEvent::Captured(captured) => PublishedEvent::PaymentCaptured(CapturedPayment {
-            payment_id: captured.payment_id,
-            provider: captured.provider.clone(),
-            amount: captured.amount,
-        }),
-        PaymentEvent::Declined(declined) => PublishedEvent::PaymentDeclined(declined.clone()),
-        PaymentEvent::Applied(applied) => PublishedEvent::PaymentApplied(applied.clone()),
     }
 }
 
