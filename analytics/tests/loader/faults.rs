@@ -12,7 +12,7 @@ use crate::stores::with_stores;
 use crate::topic::in_order;
 
 /// Events that are said at a time, while things happen.
-const TRICKLE: usize = 40;
+const TRICKLE: usize = 20;
 
 /// Publishes everything bit by bit; `between` happens after each bit.
 async fn trickle(scene: &mut Scene<'_>, mut between: impl AsyncFnMut(usize)) {
@@ -30,7 +30,7 @@ async fn trickle(scene: &mut Scene<'_>, mut between: impl AsyncFnMut(usize)) {
 #[test]
 fn a_warehouse_that_is_killed_while_it_loads_loses_and_doubles_nothing() {
     with_stores(async |stores| {
-        let mut scene = Scene::new(stores, 24).await;
+        let mut scene = Scene::new(stores, 12).await;
         let loader = scene.loader();
         trickle(&mut scene, async |bit| {
             sleep(Duration::from_millis(150 + 37 * (bit as u64 % 7))).await;
@@ -48,7 +48,7 @@ fn a_warehouse_that_is_killed_while_it_loads_loses_and_doubles_nothing() {
 #[test]
 fn a_broker_that_is_killed_while_it_is_read_loses_and_doubles_nothing() {
     with_stores(async |stores| {
-        let mut scene = Scene::new(stores, 16).await;
+        let mut scene = Scene::new(stores, 10).await;
         let loader = scene.loader();
         trickle(&mut scene, async |bit| {
             sleep(Duration::from_millis(200)).await;
@@ -68,7 +68,7 @@ fn a_loader_that_dies_at_any_moment_is_replaced() {
     const SEEN: [&str; 2] =
         ["SELECT sum(position) FROM loader_progress", "SELECT count() FROM fact_audience_changes"];
     with_stores(async |stores| {
-        let mut scene = Scene::new(stores, 24).await;
+        let mut scene = Scene::new(stores, 12).await;
         let (deps, client) = (scene.deps("loaders"), scene.database.client.clone());
         let look = async |what: usize| client.query(SEEN[what]).fetch_one::<u64>().await.unwrap_or(0);
         let mut running = start_apart(&deps);
@@ -104,7 +104,7 @@ fn start_apart(deps: &LoaderDeps) -> (Runtime, Loader) {
 #[test]
 fn loaders_that_come_and_go_lose_and_double_nothing() {
     with_stores(async |stores| {
-        let mut scene = Scene::new(stores, 24).await;
+        let mut scene = Scene::new(stores, 12).await;
         let deps = scene.deps("loaders");
         let mut loaders = vec![Loader::start(deps.clone())];
         trickle(&mut scene, async |bit| {
@@ -129,7 +129,7 @@ fn loaders_that_come_and_go_lose_and_double_nothing() {
 #[test]
 fn loaders_that_take_themselves_for_the_only_one_change_no_figure() {
     with_stores(async |stores| {
-        let mut scene = Scene::new(stores, 16).await;
+        let mut scene = Scene::new(stores, 10).await;
         let one = Loader::start(scene.deps("one"));
         let other = Loader::start(scene.deps("other"));
         trickle(&mut scene, async |bit| sleep(Duration::from_millis(100 + 53 * (bit as u64 % 9))).await)

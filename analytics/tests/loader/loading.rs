@@ -12,7 +12,7 @@ use crate::topic::{Topic, in_order};
 #[test]
 fn every_figure_of_what_the_topic_says_is_there() {
     with_stores(async |stores| {
-        let mut scene = Scene::new(stores, 12).await;
+        let mut scene = Scene::new(stores, 8).await;
         let loader = scene.loader();
         scene.publish().await;
         scene.check().await;

@@ -78,7 +78,7 @@ fn a_hole_is_cured_by_filling_from_the_log() {
 #[test]
 fn a_running_loader_follows_when_the_tables_are_exchanged() {
     with_stores(async |stores| {
-        let mut scene = Scene::new(stores, 12).await;
+        let mut scene = Scene::new(stores, 8).await;
         let events = in_order(&scene.shows);
         let (early, late) = events.split_at(events.len() / 2);
         let loader = scene.loader();
