@@ -30,6 +30,8 @@ enum Command {
     QueryApi,
     /// Run the projections alone: events to read models.
     Projections,
+    /// Run the loader of the warehouse alone: events from Kafka into ClickHouse.
+    Analytics,
     /// Run the embedded event-log node alone.
     EventLog,
     /// Check, back up or restore the embedded event log.
@@ -67,6 +69,7 @@ impl Cli {
             Command::CommandApi => serve(&config()?, Services::COMMAND_API),
             Command::QueryApi => serve(&config()?, Services::QUERY_API),
             Command::Projections => serve(&config()?, Services::PROJECTIONS),
+            Command::Analytics => serve(&config()?, Services::ANALYTICS),
             Command::EventLog => block_on(command::event_log::run(&config()?)),
             Command::Log(log) => log.run(&config()?),
             Command::Token(token) => token.run(&config()?),

@@ -2,7 +2,9 @@
 
 mod documents;
 mod providers;
+mod warehouse;
 
+use analytics::loader::Loader;
 use anyhow::{Context, bail};
 use axum::Router;
 use command_api::{CommandApi, PresenceSettings};
@@ -17,7 +19,7 @@ use platform::pseudonym::Pseudonyms;
 use platform::shutdown::Shutdown;
 use platform::telemetry::Metrics;
 use platform::vault::{MasterKey, Vault, VaultOptions};
-use projections::Projections;
+use projections::{Projections, Relay};
 use query_api::QueryApi;
 use query_api::realtime::commands::CommandClient;
 use sqlx::PgPool;
@@ -42,6 +44,7 @@ pub(crate) struct Services {
     command_api: bool,
     query_api: bool,
     projections: bool,
+    analytics: bool,
     /// Runs the stores that the configuration leaves open. One that shares its stores with others must be told
     /// where they are.
     has_own_stores: bool,
@@ -49,17 +52,30 @@ pub(crate) struct Services {
 
 impl Services {
     /// Everything.
-    pub(crate) const ALL: Self =
-        Self { name: "tally", command_api: true, query_api: true, projections: true, has_own_stores: true };
+    pub(crate) const ALL: Self = Self {
+        name: "tally",
+        command_api: true,
+        query_api: true,
+        projections: true,
+        analytics: true,
+        has_own_stores: true,
+    };
     /// The write side with stores of its own, to be measured.
-    pub(crate) const WRITE_SIDE: Self =
-        Self { name: "tally", command_api: true, query_api: false, projections: false, has_own_stores: true };
+    pub(crate) const WRITE_SIDE: Self = Self {
+        name: "tally",
+        command_api: true,
+        query_api: false,
+        projections: false,
+        analytics: false,
+        has_own_stores: true,
+    };
     /// The write side.
     pub(crate) const COMMAND_API: Self = Self {
         name: "command-api",
         command_api: true,
         query_api: false,
         projections: false,
+        analytics: false,
         has_own_stores: false,
     };
     /// The read side.
@@ -68,6 +84,7 @@ impl Services {
         command_api: false,
         query_api: true,
         projections: false,
+        analytics: false,
         has_own_stores: false,
     };
     /// The projections.
@@ -76,6 +93,16 @@ impl Services {
         command_api: false,
         query_api: false,
         projections: true,
+        analytics: false,
+        has_own_stores: false,
+    };
+    /// The loader of the warehouse.
+    pub(crate) const ANALYTICS: Self = Self {
+        name: "analytics",
+        command_api: false,
+        query_api: false,
+        projections: false,
+        analytics: true,
         has_own_stores: false,
     };
 
@@ -96,6 +123,10 @@ impl Services {
         }
         if self.query_api && config.services.command_api_url.is_empty() {
             bail!("query-api runs alone: set services.command_api_url, so that sockets can send commands");
+        }
+        let warehouse = !config.kafka.brokers.is_empty() && !config.clickhouse.url.is_empty();
+        if self.analytics && !warehouse {
+            bail!("analytics runs alone: set kafka.brokers and clickhouse.url");
         }
         Ok(())
     }
@@ -150,6 +181,8 @@ struct Running {
     providers: Option<Providers>,
     queries: Option<QueryApi>,
     projections: Option<Projections>,
+    relay: Option<Relay>,
+    loader: Option<Loader>,
 }
 
 impl Running {
@@ -167,6 +200,8 @@ impl Running {
         verifier.warm_up().await;
         let edge_config = EdgeConfig::of(config, Arc::clone(&verifier));
         let projections = services.projections.then(|| start_projections(&stores, &health));
+        let relay = services.projections.then(|| warehouse::start_relay(config, &stores, &health)).flatten();
+        let loader = services.analytics.then(|| warehouse::start_loader(config, &stores, &health)).flatten();
         let (mut commands, mut providers) = (None, None);
         if services.command_api {
             let started = Providers::start(config, secrets).await?;
@@ -188,7 +223,7 @@ impl Running {
         let router = queries.iter().fold(router, |router, service| router.merge(service.sockets()));
         let router = edge(router.merge(documents::router(document)), edge_config)
             .merge(platform::health::router(health, Some(metrics.clone())));
-        Ok(Self { router, commands, providers, queries, projections })
+        Ok(Self { router, commands, providers, queries, projections, relay, loader })
     }
 
     /// Serves until told to stop, and until what was under way has been answered.
@@ -219,6 +254,12 @@ impl Running {
         }
         if let Some(projections) = self.projections {
             projections.shutdown().await;
+        }
+        if let Some(relay) = self.relay {
+            relay.shutdown().await;
+        }
+        if let Some(loader) = self.loader {
+            loader.shutdown().await;
         }
     }
 }
@@ -266,10 +307,7 @@ fn query_deps(
     query_api::Deps {
         log: Arc::clone(&stores.log),
         pool: stores.pool.clone(),
-        // to be replaced by the warehouse's own address and user when ClickHouse is wired in
-        figures: analytics::figures::Figures::new(
-            clickhouse::Client::default().with_url("http://127.0.0.1:8123"),
-        ),
+        figures: warehouse::figures(config),
         vault: stores.vault.clone(),
         pseudonyms: Arc::clone(&stores.pseudonyms),
         clock: stores.clock.clone(),

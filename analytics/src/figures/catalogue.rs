@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn remarks_are_used() {
-        let used: BTreeSet<&str> = catalogue().iter().flat_map(|figure| figure.remarks()).collect();
+        let used: BTreeSet<&str> = catalogue().iter().flat_map(super::Figure::remarks).collect();
         let all: BTreeSet<&str> = METRICS.lines().filter_map(|line| line.strip_prefix("- ")).collect();
         assert_eq!(used, all);
     }

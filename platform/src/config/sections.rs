@@ -73,6 +73,10 @@ config! {
     event_log: EventLog,
     /// Postgres.
     postgres: Postgres,
+    /// Kafka.
+    kafka: Kafka,
+    /// ClickHouse.
+    clickhouse: ClickHouse,
     /// Keys of our own.
     secrets: Secrets,
     /// Video.
@@ -164,6 +168,36 @@ section! {
         connections_max: u32 = "20" in 2..=1_000,
         /// Port of the private cluster on this machine's loopback address; 0 is a free one at each start.
         port: u16 = "0" in 0..=65_535,
+    }
+}
+
+section! {
+    /// Kafka.
+    "kafka" Kafka {
+        /// `host:port` of brokers, with commas between; empty: events are not published, and no warehouse is filled.
+        brokers: String = "",
+        /// Copies of each record.
+        replication: u16 = "1" in 1..=9,
+        /// Days that records are kept: the longest that a loader may be away without a refill from the log.
+        retention_days: u32 = "7" in 1..=3_650,
+    }
+}
+
+section! {
+    /// ClickHouse.
+    "clickhouse" ClickHouse {
+        /// http:// URL; empty: there is no warehouse, and no figure is answered.
+        url: String = "",
+        /// The database of the warehouse; it exists, and its tables are made by `tally analytics`.
+        database: String = "warehouse",
+        /// Who writes the warehouse and asks it for figures.
+        user: String = "writer",
+        /// Their password.
+        password: Secret = "",
+        /// Name of the cluster, whose tables are replicated; empty is one server.
+        cluster: String = "",
+        /// Days that facts are kept after their event; 0 is for ever. Roll-ups stay.
+        retention_days: u32 = "0" in 0..=36_500,
     }
 }
 

@@ -73,8 +73,8 @@ fn compare(consumer: &BaseConsumer, checkpoint: Checkpoint) -> Result<Checkpoint
     }
     let Some(from) = from else { return Ok(checkpoint) };
     metrics::counter!("relay_refills_total").increment(1);
-    // what is published again and still there names no record before it
-    let previous = held.into_iter().map(|held| held.filter(|held| Some(*held) <= from)).collect();
+    // what is published again and still there follows on the last that is surely there
+    let previous = held.into_iter().map(|held| held.min(from)).collect();
     Ok(Checkpoint { position: from, previous })
 }
 
