@@ -265,6 +265,10 @@ async fn term(
         () = stop.cancelled() => Ok(()),
         () = lead.lost().cancelled() => Err(RelayFailure::Fenced),
     };
+    if ended.as_ref().is_err_and(RelayFailure::halts) {
+        // what stands before the event that nobody can read is published
+        publisher.drain().await?;
+    }
     // what is acknowledged by now need not come again; where this fails, it does
     let saved = publisher.save().await;
     match ended {

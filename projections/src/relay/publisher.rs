@@ -112,6 +112,15 @@ impl<'a> Publisher<'a> {
         }
     }
 
+    /// Waits until everything that was handed over is acknowledged; as long as a delivery may take.
+    pub(super) async fn drain(&mut self) -> Result<(), RelayFailure> {
+        while !self.under_way.is_empty() {
+            first(&mut self.under_way).await?;
+            self.acknowledge();
+        }
+        Ok(())
+    }
+
     /// Writes the checkpoint, if it has moved.
     pub(super) async fn save(&mut self) -> Result<(), RelayFailure> {
         #[expect(clippy::cast_precision_loss, reason = "it is bounded")]

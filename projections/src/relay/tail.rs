@@ -3,7 +3,7 @@
 //! A broker acknowledges before its disk does. With copies on other machines that is safe; a single broker whose power fails loses what it had
 //! acknowledged, and somebody may delete the topic. Whatever is missing at a partition's end is published again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -18,6 +18,9 @@ use super::{RelayFailure, RelaySettings};
 
 /// How long the broker may take for one answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long one look for a record takes.
+const POLL_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The last records that are looked at: among so many is one of ours, even if somebody else wrote to the topic.
 const LAST_RECORDS: i64 = 64;
@@ -89,10 +92,14 @@ fn end(consumer: &BaseConsumer, partition: i32) -> Result<End, KafkaError> {
     let mut place = TopicPartitionList::new();
     place.add_partition_offset(TOPIC, partition, Offset::Offset(low.max(high - LAST_RECORDS)))?;
     consumer.assign(&place)?;
-    let mut last = None;
+    let (mut last, deadline) = (None, Instant::now() + ANSWER_TIMEOUT);
     loop {
-        let silent = || KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut);
-        let message = consumer.poll(ANSWER_TIMEOUT).ok_or_else(silent)??;
+        // a poll may end early with nothing, after it has dealt with something else than a message
+        let message = match consumer.poll(POLL_TIMEOUT) {
+            Some(message) => message?,
+            None if Instant::now() < deadline => continue,
+            None => return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)),
+        };
         let record = message.payload().and_then(|payload| Record::decode(payload).ok());
         last = last.max(record.map(|record| record.position()));
         if message.offset() >= high - 1 {
