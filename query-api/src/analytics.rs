@@ -39,7 +39,7 @@ pub(crate) struct Insight {
 }
 
 /// All figures with their documentation.
-pub(crate) fn router(read_model: Arc<ReadModel>, figures: Figures) -> OpenApiRouter {
+pub(crate) fn router(read_model: Arc<ReadModel>, figures: Option<Figures>) -> OpenApiRouter {
     let warehouse = Warehouse::new(figures, Arc::clone(&read_model.positions));
     OpenApiRouter::new()
         .routes(routes!(stream::get))

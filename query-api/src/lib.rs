@@ -43,8 +43,8 @@ pub struct Deps {
     pub log: Arc<dyn EventLog>,
     /// The database of the read models.
     pub pool: PgPool,
-    /// The warehouse's figures.
-    pub figures: Figures,
+    /// The warehouse's figures; `None` where this installation has no warehouse.
+    pub figures: Option<Figures>,
     /// Opens personal data.
     pub vault: Vault,
     /// Persons by their subjects.
@@ -66,7 +66,7 @@ pub struct Deps {
 /// The running service.
 pub struct QueryApi {
     read_model: Arc<ReadModel>,
-    figures: Figures,
+    figures: Option<Figures>,
     realtime: Realtime,
     watcher: JoinHandle<()>,
 }

@@ -53,7 +53,7 @@ impl Service {
         let api = QueryApi::start(Deps {
             log: Arc::new(log.clone()),
             pool: database.pool.clone(),
-            figures,
+            figures: Some(figures),
             vault: vault.clone(),
             pseudonyms: Arc::new(pseudonyms()),
             commands: CommandClient::in_process(Router::new()),

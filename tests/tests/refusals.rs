@@ -314,6 +314,17 @@ fn state_cases(stage: &Stage) -> Vec<Case> {
     cases
 }
 
+/// An installation without a warehouse says so, whoever may ask for figures.
+fn figure_cases(stage: &Stage) -> Vec<Case> {
+    let absent = (503, "warehouse_unavailable");
+    let get = |name, who, path| Case { method: Method::GET, ..case(name, who, path, None, absent) };
+    vec![
+        get("a show's figures", Who::Host, format!("/streams/{}/analytics", stage.live)),
+        get("a file", Who::Host, format!("/streams/{}/analytics/facts/events?format=csv", stage.live)),
+        get("a creator's figures", Who::Host, "/creators/host/analytics".to_owned()),
+    ]
+}
+
 async fn send(stage: &Stage, case: &Case) -> Answer {
     let headers: Vec<(&str, &str)> = case.key.map(|key| ("Idempotency-Key", key)).into_iter().collect();
     stage.client(case.who).send(case.method.clone(), &case.path, &headers, case.body.clone()).await.unwrap()
@@ -330,6 +341,7 @@ async fn every_bad_request_gets_its_problem_and_changes_nothing() {
         field_cases(&stage),
         tip_cases(&stage),
         state_cases(&stage),
+        figure_cases(&stage),
     ]
     .concat_cases();
     let mut wrong = Vec::new();

@@ -128,8 +128,8 @@ pub(super) async fn of_stream(
     let about = insight.about_show(&stream_id, &caller, min).await?;
     let (warehouse, creator) = (&insight.warehouse, PersonId(about.facts.creator));
     let (demographics, returning, standing) = futures::try_join!(
-        warehouse.ask(warehouse.figures().demographics(about.show, about.as_of)),
-        warehouse.ask(warehouse.figures().returning_to(about.show, creator, about.as_of)),
+        warehouse.ask(warehouse.figures()?.demographics(about.show, about.as_of)),
+        warehouse.ask(warehouse.figures()?.returning_to(about.show, creator, about.as_of)),
         insight.standing(&about),
     )?;
     let shown = Shown::new(demographics, &returning);
@@ -170,8 +170,8 @@ pub(super) async fn of_creator(
     let about = insight.about_creator(&creator_id, &caller, &asked, min).await?;
     let (warehouse, scope): (_, Scope) = (&insight.warehouse, about.scope);
     let (demographics, returning) = futures::try_join!(
-        warehouse.ask(warehouse.figures().demographics_of(scope, about.period)),
-        warehouse.ask(warehouse.figures().returning(scope, about.period)),
+        warehouse.ask(warehouse.figures()?.demographics_of(scope, about.period)),
+        warehouse.ask(warehouse.figures()?.returning(scope, about.period)),
     )?;
     let shown = Shown::new(demographics, &returning);
     let rows = shown.rows();

@@ -71,7 +71,7 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let about = insight.about_platform(&caller, &asked, min).await?;
     let warehouse = &insight.warehouse;
-    let figures = warehouse.figures();
+    let figures = warehouse.figures()?;
     let (behaviour, cohorts) = futures::try_join!(
         warehouse.ask(figures.behaviour(about.scope, about.period)),
         warehouse.ask(figures.cohorts(about.scope, about.period, about.span.zone.name())),

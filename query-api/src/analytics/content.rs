@@ -99,7 +99,7 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let about = insight.about_creator(&creator_id, &caller, &asked, min).await?;
     let warehouse = &insight.warehouse;
-    let categories = warehouse.ask(warehouse.figures().content_types(about.scope, about.period)).await?;
+    let categories = warehouse.ask(warehouse.figures()?.content_types(about.scope, about.period)).await?;
     let document = Content {
         creator_id,
         categories: categories.iter().map(Into::into).collect(),

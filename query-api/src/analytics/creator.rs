@@ -92,7 +92,7 @@ pub(super) async fn get(
 impl Insight {
     /// Many shows in sums.
     pub(super) async fn totals(&self, about: &AboutMany) -> Result<Totals, Problem> {
-        let (warehouse, figures) = (&self.warehouse, self.warehouse.figures());
+        let (warehouse, figures) = (&self.warehouse, self.warehouse.figures()?);
         let (audience, returning, revenue) = futures::try_join!(
             warehouse.ask(figures.audience(about.scope, about.period)),
             warehouse.ask(figures.returning(about.scope, about.period)),

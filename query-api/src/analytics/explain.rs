@@ -205,7 +205,7 @@ impl Insight {
     async fn evidence(&self, figure: &Figure, about: &AboutShow, page: &Page) -> Result<Evidence, Problem> {
         let after: Option<u64> = page.cursor()?;
         let from = after.map_or(0, |after| after.saturating_add(1));
-        let (warehouse, figures) = (&self.warehouse, self.warehouse.figures());
+        let (warehouse, figures) = (&self.warehouse, self.warehouse.figures()?);
         let (show, as_of) = (about.show, about.as_of);
         let (counts, references, analytics) = futures::try_join!(
             warehouse.ask(figures.event_counts(show, as_of, figure.events)),

@@ -83,7 +83,7 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let about = insight.about_creator(&creator_id, &caller, &asked, min).await?;
     let warehouse = &insight.warehouse;
-    let figures = warehouse.figures();
+    let figures = warehouse.figures()?;
     let (returning, cohorts) = futures::try_join!(
         warehouse.ask(figures.returning(about.scope, about.period)),
         warehouse.ask(figures.cohorts(about.scope, about.period, about.span.zone.name())),

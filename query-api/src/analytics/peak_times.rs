@@ -182,7 +182,7 @@ pub(super) async fn of_creator(
 ) -> Result<Response, Problem> {
     let about = insight.about_creator(&creator_id, &caller, &asked, min).await?;
     let warehouse = &insight.warehouse;
-    let hours = warehouse.figures().peak_times(about.scope, about.period, about.span.zone.name());
+    let hours = warehouse.figures()?.peak_times(about.scope, about.period, about.span.zone.name());
     let hours = warehouse.ask(hours).await?;
     let document = CreatorPeakTimes {
         creator_id,
@@ -218,7 +218,7 @@ pub(super) async fn of_platform(
 ) -> Result<Response, Problem> {
     let about = insight.about_platform(&caller, &asked, min).await?;
     let warehouse = &insight.warehouse;
-    let hours = warehouse.figures().peak_usage(about.scope, about.period, about.span.zone.name());
+    let hours = warehouse.figures()?.peak_usage(about.scope, about.period, about.span.zone.name());
     let hours = warehouse.ask(hours).await?;
     let document = PlatformPeakTimes {
         hours: hours.iter().map(Into::into).collect(),

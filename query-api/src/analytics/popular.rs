@@ -104,7 +104,7 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let about = insight.about_platform(&caller, &asked, min).await?;
     let warehouse = &insight.warehouse;
-    let shows = warehouse.ask(warehouse.figures().popular(about.scope, about.period, page.limit)).await?;
+    let shows = warehouse.ask(warehouse.figures()?.popular(about.scope, about.period, page.limit)).await?;
     let mut creators = insight.creators(&shows).await?;
     let streams = shows.into_iter().map(|show| document(creators.remove(&show.show_id.0), show)).collect();
     let document = Popular { streams, period: about.span.document(), as_of: about.as_of.into() };

@@ -132,8 +132,8 @@ pub(super) async fn get(
     let about = insight.about_show(&stream_id, &caller, min).await?;
     let warehouse = &insight.warehouse;
     let (minutes, steps, standing) = futures::try_join!(
-        warehouse.ask(warehouse.figures().timeline(about.show, about.as_of)),
-        warehouse.ask(warehouse.figures().survival(about.show, about.as_of)),
+        warehouse.ask(warehouse.figures()?.timeline(about.show, about.as_of)),
+        warehouse.ask(warehouse.figures()?.survival(about.show, about.as_of)),
         insight.standing(&about),
     )?;
     let document = Retention {

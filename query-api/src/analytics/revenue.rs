@@ -142,8 +142,8 @@ pub(super) async fn of_stream(
     let about = insight.about_show(&stream_id, &caller, min).await?;
     let warehouse = &insight.warehouse;
     let (figures, minutes) = futures::try_join!(
-        warehouse.ask(warehouse.figures().show(about.show, about.as_of)),
-        warehouse.ask(warehouse.figures().timeline(about.show, about.as_of)),
+        warehouse.ask(warehouse.figures()?.show(about.show, about.as_of)),
+        warehouse.ask(warehouse.figures()?.timeline(about.show, about.as_of)),
     )?;
     let currency = figures.as_ref().map(|figures| figures.total_tips.currency());
     let currency = currency.or_else(|| about.facts.currency.parse().ok()).unwrap_or(Currency::USD);
@@ -231,7 +231,7 @@ impl Insight {
         about: AboutMany,
         creator_id: Option<String>,
     ) -> Result<Response, Problem> {
-        let (warehouse, figures) = (&self.warehouse, self.warehouse.figures());
+        let (warehouse, figures) = (&self.warehouse, self.warehouse.figures()?);
         let zone = about.span.zone.name();
         let (by_currency, by_day) = futures::try_join!(
             warehouse.ask(figures.revenue(about.scope, about.period)),

@@ -47,7 +47,7 @@ impl Insight {
 
     /// Where a show stands, as of then. What the warehouse has not heard of is about to begin.
     pub(super) async fn standing(&self, about: &AboutShow) -> Result<ShowStanding, Problem> {
-        let standing = self.warehouse.figures().standing(about.show, about.as_of);
+        let standing = self.warehouse.figures()?.standing(about.show, about.as_of);
         Ok(match self.warehouse.ask(standing).await? {
             Some(standing) => ShowStanding { is_final: standing.is_final(), currency: standing.currency },
             None => ShowStanding { is_final: false, currency: about.facts.currency.clone() },

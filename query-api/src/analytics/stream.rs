@@ -93,7 +93,7 @@ pub(super) async fn get(
 impl Insight {
     /// A show's figures. What the warehouse has not heard of had not happened as of then.
     pub(super) async fn stream_analytics(&self, about: &AboutShow) -> Result<StreamAnalytics, Problem> {
-        let figures = self.warehouse.figures();
+        let figures = self.warehouse.figures()?;
         let figures = self.warehouse.ask(figures.show(about.show, about.as_of)).await?;
         Ok(StreamAnalytics::new(about, &figures.unwrap_or_else(|| unheard_of(&about.facts.currency))))
     }

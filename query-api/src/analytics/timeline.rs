@@ -106,7 +106,7 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let about = insight.about_show(&stream_id, &caller, min).await?;
     let (figures, standing) = futures::try_join!(
-        insight.warehouse.ask(insight.warehouse.figures().timeline(about.show, about.as_of)),
+        insight.warehouse.ask(insight.warehouse.figures()?.timeline(about.show, about.as_of)),
         insight.standing(&about),
     )?;
     let minutes: Vec<MinuteDocument> = figures.iter().map(Into::into).collect();

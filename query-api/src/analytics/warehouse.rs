@@ -44,8 +44,8 @@ const RETRY_SECONDS: u64 = 5;
 
 /// The warehouse.
 pub(super) struct Warehouse {
-    questions: Figures,
-    exports: Figures,
+    /// For questions, and for files; `None`: there is no warehouse.
+    figures: Option<(Figures, Figures)>,
     question_turns: Arc<Semaphore>,
     export_turns: Arc<Semaphore>,
     reached: Mutex<Option<(Instant, AsOf)>>,
@@ -53,10 +53,13 @@ pub(super) struct Warehouse {
 }
 
 impl Warehouse {
-    pub(super) fn new(figures: Figures, positions: Arc<Positions>) -> Self {
+    pub(super) fn new(figures: Option<Figures>, positions: Arc<Positions>) -> Self {
+        let within = |figures: Figures| {
+            let questions = figures.clone().within_seconds(QUESTION_SECONDS_MAX);
+            (questions, figures.within_seconds(EXPORT_SECONDS_MAX))
+        };
         Self {
-            questions: figures.clone().within_seconds(QUESTION_SECONDS_MAX),
-            exports: figures.within_seconds(EXPORT_SECONDS_MAX),
+            figures: figures.map(within),
             question_turns: Arc::new(Semaphore::new(QUESTIONS_MAX)),
             export_turns: Arc::new(Semaphore::new(EXPORTS_MAX)),
             reached: Mutex::new(None),
@@ -65,8 +68,8 @@ impl Warehouse {
     }
 
     /// The figures. A question is a future that [`Warehouse::ask`] carries out.
-    pub(super) fn figures(&self) -> &Figures {
-        &self.questions
+    pub(super) fn figures(&self) -> Result<&Figures, Problem> {
+        self.figures.as_ref().map(|(questions, _)| questions).ok_or_else(absent)
     }
 
     /// Carries out a question.
@@ -88,9 +91,10 @@ impl Warehouse {
     where
         F: Future<Output = Result<Export, FigureError>> + 'a,
     {
+        let (_, exports) = self.figures.as_ref().ok_or_else(absent)?;
         let turn = turn(&self.export_turns).await?;
         let deadline = Instant::now() + Duration::from_secs(u64::from(EXPORT_SECONDS_MAX));
-        let begun = timeout(Duration::from_secs(u64::from(QUESTION_SECONDS_MAX)), begin(&self.exports)).await;
+        let begun = timeout(Duration::from_secs(u64::from(QUESTION_SECONDS_MAX)), begin(exports)).await;
         let export = begun.map_err(|_| overloaded())?.map_err(|error| no_figure(&error))?;
         let bytes = stream::try_unfold((export, turn), move |(mut export, turn)| async move {
             match timeout_at(deadline, export.next()).await {
@@ -128,7 +132,7 @@ impl Warehouse {
         {
             return Ok(as_of);
         }
-        let as_of = self.ask(self.questions.as_of(TOPIC, PARTITIONS)).await?.ok_or_else(unprepared)?;
+        let as_of = self.ask(self.figures()?.as_of(TOPIC, PARTITIONS)).await?.ok_or_else(unprepared)?;
         *reached = Some((Instant::now(), as_of));
         Ok(as_of)
     }
@@ -161,6 +165,11 @@ fn no_figure(error: &FigureError) -> Problem {
 fn overloaded() -> Problem {
     let detail = "the figures are asked for too much just now; try again, or ask for a shorter period";
     Problem::unavailable("warehouse_overloaded", detail, RETRY_SECONDS)
+}
+
+fn absent() -> Problem {
+    let detail = "this installation has no warehouse, so it has no figures; its operator sets clickhouse.url";
+    Problem::unavailable("warehouse_unavailable", detail, RETRY_SECONDS)
 }
 
 fn unprepared() -> Problem {

@@ -16,9 +16,9 @@ use super::Stores;
 /// Seconds of a day.
 const DAY_SECONDS: u64 = 86_400;
 
-/// Asks the warehouse; where none is configured every answer is that it is away.
-pub(super) fn figures(config: &Config) -> Figures {
-    Figures::new(client(config))
+/// Asks the warehouse, where ClickHouse is configured.
+pub(super) fn figures(config: &Config) -> Option<Figures> {
+    (!config.clickhouse.url.is_empty()).then(|| Figures::new(client(config)))
 }
 
 /// Publishes the log, where Kafka is configured.
