@@ -16,6 +16,7 @@ mod peak_times;
 mod period;
 mod platform;
 mod popular;
+mod refusals;
 mod retention;
 mod revenue;
 mod rights;

@@ -51,60 +51,27 @@ pub(crate) struct Services {
 }
 
 impl Services {
+    const NONE: Self = Self {
+        name: "tally",
+        command_api: false,
+        query_api: false,
+        projections: false,
+        analytics: false,
+        has_own_stores: false,
+    };
     /// Everything.
-    pub(crate) const ALL: Self = Self {
-        name: "tally",
-        command_api: true,
-        query_api: true,
-        projections: true,
-        analytics: true,
-        has_own_stores: true,
-    };
+    pub(crate) const ALL: Self =
+        Self { query_api: true, projections: true, analytics: true, ..Self::WRITE_SIDE };
     /// The write side with stores of its own, to be measured.
-    pub(crate) const WRITE_SIDE: Self = Self {
-        name: "tally",
-        command_api: true,
-        query_api: false,
-        projections: false,
-        analytics: false,
-        has_own_stores: true,
-    };
+    pub(crate) const WRITE_SIDE: Self = Self { command_api: true, has_own_stores: true, ..Self::NONE };
     /// The write side.
-    pub(crate) const COMMAND_API: Self = Self {
-        name: "command-api",
-        command_api: true,
-        query_api: false,
-        projections: false,
-        analytics: false,
-        has_own_stores: false,
-    };
+    pub(crate) const COMMAND_API: Self = Self { name: "command-api", command_api: true, ..Self::NONE };
     /// The read side.
-    pub(crate) const QUERY_API: Self = Self {
-        name: "query-api",
-        command_api: false,
-        query_api: true,
-        projections: false,
-        analytics: false,
-        has_own_stores: false,
-    };
+    pub(crate) const QUERY_API: Self = Self { name: "query-api", query_api: true, ..Self::NONE };
     /// The projections.
-    pub(crate) const PROJECTIONS: Self = Self {
-        name: "projections",
-        command_api: false,
-        query_api: false,
-        projections: true,
-        analytics: false,
-        has_own_stores: false,
-    };
+    pub(crate) const PROJECTIONS: Self = Self { name: "projections", projections: true, ..Self::NONE };
     /// The loader of the warehouse.
-    pub(crate) const ANALYTICS: Self = Self {
-        name: "analytics",
-        command_api: false,
-        query_api: false,
-        projections: false,
-        analytics: true,
-        has_own_stores: false,
-    };
+    pub(crate) const ANALYTICS: Self = Self { name: "analytics", analytics: true, ..Self::NONE };
 
     fn check(self, config: &Config) -> anyhow::Result<()> {
         if self.has_own_stores {
@@ -272,12 +239,20 @@ fn nested(api: OpenApiRouter) -> (Router, OpenApi) {
 fn start_projections(stores: &Stores, health: &Health) -> Projections {
     let deps = projections::Deps::new(Arc::clone(&stores.log), stores.pool.clone(), stores.clock.clone());
     let projections = Projections::start(&deps);
-    let check = projections.check();
-    health.register("projections", move || match check() {
+    register(health, "projections", projections.check());
+    projections
+}
+
+/// Readiness follows a service's own check.
+fn register(
+    health: &Health,
+    name: &'static str,
+    check: impl Fn() -> Result<String, String> + Send + Sync + 'static,
+) {
+    health.register(name, move || match check() {
         Ok(detail) => (Condition::Up, detail),
         Err(detail) => (Condition::Down, detail),
     });
-    projections
 }
 
 fn command_deps(config: &Config, stores: &Stores, providers: &Providers) -> command_api::Deps {

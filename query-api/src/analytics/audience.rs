@@ -19,6 +19,7 @@ use super::Insight;
 use super::documents::{AsOfDocument, GroupDocument, by_visit};
 use super::export::{FormatQuery, Tabular, Wanted, column};
 use super::period::{Asked, PeriodDocument};
+use super::refusals::{ForCreator, ForShow};
 
 /// Persons by what they have in common, each as in the person's first session. Groups under five persons are merged into `other`.
 #[derive(Debug, Serialize, ToSchema)]
@@ -111,10 +112,7 @@ impl Shown {
     params(("id" = String, Path, description = "The stream"), FormatQuery),
     responses(
         (status = 200, description = "Persons by country, city, device, new or returning", body = StreamAudience),
-        (status = 403, description = "Only for the stream's creator, moderators and administrators", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "Unknown", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A parameter that is none", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The warehouse is away, overloaded, still loading, or not that far", body = Problem, content_type = "application/problem+json"),
+        ForShow,
     ),
     security(("bearer" = [])),
 )]
@@ -152,10 +150,7 @@ pub(super) async fn of_stream(
     params(("id" = String, Path, description = "The creator, by token subject"), Asked, FormatQuery),
     responses(
         (status = 200, description = "Persons by country, city, device, new or returning", body = CreatorAudience),
-        (status = 403, description = "Only for the creator and administrators", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "Unknown", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A parameter that is none", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The warehouse is away, overloaded, still loading, or not that far", body = Problem, content_type = "application/problem+json"),
+        ForCreator,
     ),
     security(("bearer" = [])),
 )]

@@ -16,6 +16,7 @@ use super::documents::{AsOfDocument, rounded, seconds};
 use super::export::{FormatQuery, Wanted};
 use super::growth::CohortDocument;
 use super::period::{Asked, PeriodDocument};
+use super::refusals::ForPlatform;
 
 /// What the viewers of streams that started in a period do.
 #[derive(Debug, Serialize, ToSchema)]
@@ -56,9 +57,7 @@ pub(super) struct PlatformBehaviour {
     params(Asked, FormatQuery),
     responses(
         (status = 200, description = "Sums and cohorts; the cohorts as a file too", body = PlatformBehaviour),
-        (status = 403, description = "Only for administrators", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A parameter that is none", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The warehouse is away, overloaded, still loading, or not that far", body = Problem, content_type = "application/problem+json"),
+        ForPlatform,
     ),
     security(("bearer" = [])),
 )]

@@ -13,9 +13,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Insight;
-use super::documents::{Amounts, AsOfDocument, rounded, seconds};
+use super::documents::{Amounts, AsOfDocument, interval, rounded, seconds};
 use super::export::{AMOUNTS, FormatQuery, Tabular, Wanted, column};
 use super::period::{Asked, PeriodDocument};
+use super::refusals::ForCreator;
 
 /// A creator's content types.
 #[derive(Debug, Serialize, ToSchema)]
@@ -60,13 +61,13 @@ impl Tabular for CategoryDocument {
 
 impl From<&ContentType> for CategoryDocument {
     fn from(content: &ContentType) -> Self {
-        let interval = content.concurrent.interval;
+        let (low, high) = interval(&content.concurrent);
         Self {
             category: content.category.clone(),
             streams: content.concurrent.shows,
             average_concurrent: rounded(content.concurrent.mean),
-            low: interval.map(|(low, _)| rounded(low)),
-            high: interval.map(|(_, high)| rounded(high)),
+            low,
+            high,
             watch_time: seconds(content.watch_ms),
             tips: Amounts::of(&content.tips),
         }
@@ -82,10 +83,7 @@ impl From<&ContentType> for CategoryDocument {
     params(("id" = String, Path, description = "The creator, by token subject"), Asked, FormatQuery),
     responses(
         (status = 200, description = "Categories, best first; as a file too", body = Content),
-        (status = 403, description = "Only for the creator and administrators", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "Unknown", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A parameter that is none", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The warehouse is away, overloaded, still loading, or not that far", body = Problem, content_type = "application/problem+json"),
+        ForCreator,
     ),
     security(("bearer" = [])),
 )]

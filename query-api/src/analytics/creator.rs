@@ -15,6 +15,7 @@ use super::Insight;
 use super::documents::{Amounts, AsOfDocument, rounded, seconds, whole};
 use super::export::answer;
 use super::period::{Asked, PeriodDocument};
+use super::refusals::ForCreator;
 use super::rights::AboutMany;
 
 /// Streams that started in a period, in sums: each as of its end, or of its last event while it runs.
@@ -65,10 +66,7 @@ pub(super) struct CreatorAnalytics {
     params(("id" = String, Path, description = "The creator, by token subject"), Asked),
     responses(
         (status = 200, description = "Sums over the streams that started in the period; zeros where there are none", body = CreatorAnalytics),
-        (status = 403, description = "Only for the creator and administrators", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "Unknown", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A parameter that is none", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The warehouse is away, overloaded, still loading, or not that far", body = Problem, content_type = "application/problem+json"),
+        ForCreator,
     ),
     security(("bearer" = [])),
 )]

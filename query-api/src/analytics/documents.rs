@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ::analytics::figures::{AsOf, Group, K_ANONYMITY, Returning, k_anonymous};
+use ::analytics::figures::{AsOf, Estimate, Group, K_ANONYMITY, Returning, k_anonymous};
 use platform::http::amount::AmountNumber;
 use schemas::{Money, Timestamp};
 use serde::Serialize;
@@ -78,4 +78,9 @@ pub(super) fn by_visit(returning: &Returning) -> Vec<Group> {
     let named = [("new", returning.viewers - returning.returning), ("returning", returning.returning)];
     let groups = named.into_iter().filter(|(_, persons)| *persons > 0);
     k_anonymous(groups.map(|(name, persons)| Group { name: name.to_owned(), persons }).collect(), K_ANONYMITY)
+}
+
+/// The 95 % confidence interval of an estimate, where there is one.
+pub(super) fn interval(estimate: &Estimate) -> (Option<f64>, Option<f64>) {
+    estimate.interval.map(|(low, high)| (rounded(low), rounded(high))).unzip()
 }

@@ -16,6 +16,7 @@ use super::Insight;
 use super::documents::{AsOfDocument, rounded};
 use super::export::{FormatQuery, Tabular, Wanted, column};
 use super::period::{Asked, PeriodDocument};
+use super::refusals::ForCreator;
 
 /// How a creator's audience grows.
 #[derive(Debug, Serialize, ToSchema)]
@@ -66,10 +67,7 @@ impl From<Cohort> for CohortDocument {
     params(("id" = String, Path, description = "The creator, by token subject"), Asked, FormatQuery),
     responses(
         (status = 200, description = "New and returning viewers, and cohorts; the cohorts as a file too", body = Growth),
-        (status = 403, description = "Only for the creator and administrators", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "Unknown", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A parameter that is none", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The warehouse is away, overloaded, still loading, or not that far", body = Problem, content_type = "application/problem+json"),
+        ForCreator,
     ),
     security(("bearer" = [])),
 )]

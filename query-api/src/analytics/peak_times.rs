@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ::analytics::figures::export::Column;
-use ::analytics::figures::{Advice, Estimate, HourOfWeek, PeakUsage, advice};
+use ::analytics::figures::{Advice, HourOfWeek, PeakUsage, advice};
 use axum::extract::{Path, State};
 use axum::response::Response;
 use platform::http::auth::Authenticated;
@@ -13,9 +13,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Insight;
-use super::documents::{Amounts, AsOfDocument, rounded};
+use super::documents::{Amounts, AsOfDocument, interval, rounded};
 use super::export::{AMOUNTS, FormatQuery, Tabular, Wanted, column};
 use super::period::{Asked, PeriodDocument};
+use super::refusals::{ForCreator, ForPlatform};
 
 /// When a creator's streams are watched most.
 #[derive(Debug, Serialize, ToSchema)]
@@ -111,10 +112,6 @@ impl Tabular for UsageDocument {
     ];
 }
 
-fn interval(estimate: &Estimate) -> (Option<f64>, Option<f64>) {
-    estimate.interval.map(|(low, high)| (rounded(low), rounded(high))).unzip()
-}
-
 impl From<&HourOfWeek> for HourDocument {
     fn from(hour: &HourOfWeek) -> Self {
         let (low, high) = interval(&hour.concurrent);
@@ -165,10 +162,7 @@ impl From<&PeakUsage> for UsageDocument {
     params(("id" = String, Path, description = "The creator, by token subject"), Asked, FormatQuery),
     responses(
         (status = 200, description = "Hours of the week with confidence, and advice; the hours as a file too", body = CreatorPeakTimes),
-        (status = 403, description = "Only for the creator and administrators", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "Unknown", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A parameter that is none", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The warehouse is away, overloaded, still loading, or not that far", body = Problem, content_type = "application/problem+json"),
+        ForCreator,
     ),
     security(("bearer" = [])),
 )]
@@ -203,9 +197,7 @@ pub(super) async fn of_creator(
     params(Asked, FormatQuery),
     responses(
         (status = 200, description = "Hours of the week by concurrent viewers; as a file too", body = PlatformPeakTimes),
-        (status = 403, description = "Only for administrators", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A parameter that is none", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The warehouse is away, overloaded, still loading, or not that far", body = Problem, content_type = "application/problem+json"),
+        ForPlatform,
     ),
     security(("bearer" = [])),
 )]

@@ -15,6 +15,7 @@ use super::creator::Totals;
 use super::documents::AsOfDocument;
 use super::export::answer;
 use super::period::{Asked, PeriodDocument};
+use super::refusals::ForPlatform;
 
 /// The platform's figures.
 #[derive(Debug, Serialize, ToSchema)]
@@ -35,9 +36,7 @@ pub(super) struct PlatformAnalytics {
     params(Asked),
     responses(
         (status = 200, description = "Sums over the streams that started in the period", body = PlatformAnalytics),
-        (status = 403, description = "Only for administrators", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A parameter that is none", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The warehouse is away, overloaded, still loading, or not that far", body = Problem, content_type = "application/problem+json"),
+        ForPlatform,
     ),
     security(("bearer" = [])),
 )]

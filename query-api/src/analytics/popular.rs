@@ -21,6 +21,7 @@ use super::Insight;
 use super::documents::{AsOfDocument, seconds};
 use super::export::{FormatQuery, Tabular, Wanted, column};
 use super::period::{Asked, PeriodDocument};
+use super::refusals::ForPlatform;
 use crate::opening::Opening;
 use crate::read_model::{store_failed, vault_failed};
 
@@ -88,9 +89,7 @@ impl Tabular for PopularRow<'_> {
     params(Asked, FormatQuery, ("limit" = Option<u32>, Query, description = "Streams, at most 200; 50 by default")),
     responses(
         (status = 200, description = "The streams that most people watched; as a file too", body = Popular),
-        (status = 403, description = "Only for administrators", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A parameter that is none", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The warehouse is away, overloaded, still loading, or not that far", body = Problem, content_type = "application/problem+json"),
+        ForPlatform,
     ),
     security(("bearer" = [])),
 )]

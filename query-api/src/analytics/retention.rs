@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::Insight;
 use super::documents::{AsOfDocument, rounded};
 use super::export::{FormatQuery, Tabular, Wanted, column};
+use super::refusals::ForShow;
 
 /// A stream's retention curves.
 #[derive(Debug, Serialize, ToSchema)]
@@ -109,10 +110,7 @@ pub(super) struct CurveQuery {
     params(("id" = String, Path, description = "The stream"), FormatQuery, CurveQuery),
     responses(
         (status = 200, description = "Both curves; one of them as a file", body = Retention),
-        (status = 403, description = "Only for the stream's creator, moderators and administrators", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "Unknown", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A parameter that is none", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The warehouse is away, overloaded, still loading, or not that far", body = Problem, content_type = "application/problem+json"),
+        ForShow,
     ),
     security(("bearer" = [])),
 )]

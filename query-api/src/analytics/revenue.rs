@@ -20,6 +20,7 @@ use super::Insight;
 use super::documents::{AsOfDocument, amount};
 use super::export::{AMOUNT, FormatQuery, Tabular, Wanted, column};
 use super::period::{Asked, PeriodDocument};
+use super::refusals::{ForCreator, ForPlatform, ForShow};
 use super::rights::AboutMany;
 
 /// A stream's revenue.
@@ -125,10 +126,7 @@ impl From<RevenueByDay> for DayRevenue {
     params(("id" = String, Path, description = "The stream"), FormatQuery),
     responses(
         (status = 200, description = "Totals, and by minute; the minutes as a file too", body = StreamRevenue),
-        (status = 403, description = "Only for the stream's creator, moderators and administrators", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "Unknown", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A parameter that is none", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The warehouse is away, overloaded, still loading, or not that far", body = Problem, content_type = "application/problem+json"),
+        ForShow,
     ),
     security(("bearer" = [])),
 )]
@@ -179,10 +177,7 @@ pub(super) async fn of_stream(
     params(("id" = String, Path, description = "The creator, by token subject"), Asked, FormatQuery),
     responses(
         (status = 200, description = "By currency, and by day; the days as a file too", body = PeriodRevenue),
-        (status = 403, description = "Only for the creator and administrators", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "Unknown", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A parameter that is none", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The warehouse is away, overloaded, still loading, or not that far", body = Problem, content_type = "application/problem+json"),
+        ForCreator,
     ),
     security(("bearer" = [])),
 )]
@@ -207,9 +202,7 @@ pub(super) async fn of_creator(
     params(Asked, FormatQuery),
     responses(
         (status = 200, description = "By currency, and by day; the days as a file too", body = PeriodRevenue),
-        (status = 403, description = "Only for administrators", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A parameter that is none", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The warehouse is away, overloaded, still loading, or not that far", body = Problem, content_type = "application/problem+json"),
+        ForPlatform,
     ),
     security(("bearer" = [])),
 )]

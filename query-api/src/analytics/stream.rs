@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::Insight;
 use super::documents::{AsOfDocument, amount, rounded, seconds, whole};
 use super::export::answer;
+use super::refusals::ForShow;
 use super::rights::AboutShow;
 
 /// A stream's figures. Definitions: `/api/v1/figures`.
@@ -73,10 +74,7 @@ pub(super) struct StreamAnalytics {
     params(("id" = String, Path, description = "The stream")),
     responses(
         (status = 200, description = "The figures; zeros before the start", body = StreamAnalytics),
-        (status = 403, description = "Only for the stream's creator, moderators and administrators", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "Unknown", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A parameter that is none", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The warehouse is away, overloaded, still loading, or not that far", body = Problem, content_type = "application/problem+json"),
+        ForShow,
     ),
     security(("bearer" = [])),
 )]

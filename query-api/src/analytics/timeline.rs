@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::Insight;
 use super::documents::{AsOfDocument, amount};
 use super::export::{AMOUNT, FormatQuery, Tabular, Wanted, column};
+use super::refusals::ForShow;
 
 /// A stream's minutes.
 #[derive(Debug, Serialize, ToSchema)]
@@ -90,10 +91,7 @@ impl From<&Minute> for MinuteDocument {
     params(("id" = String, Path, description = "The stream"), FormatQuery),
     responses(
         (status = 200, description = "The minutes; as a file too", body = Timeline),
-        (status = 403, description = "Only for the stream's creator, moderators and administrators", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "Unknown", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A parameter that is none", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The warehouse is away, overloaded, still loading, or not that far", body = Problem, content_type = "application/problem+json"),
+        ForShow,
     ),
     security(("bearer" = [])),
 )]

@@ -1,17 +1,16 @@
 //! A real warehouse with the facts of a log in memory, loaded at once where a test says so.
 
-use ::analytics::figures::{Figures, rollup};
+use ::analytics::backfill::Backfill;
+use ::analytics::figures::{AsOf, Figures};
 use ::analytics::migrate::{Layout, migrate};
-use ::analytics::rows::{Fact, Rows};
 use clickhouse::{Client, Compression};
 use embedded::clickhouse::{ClickHouse, ClickHouseConfig};
 use parking_lot::Mutex;
 use platform::event_log::codec;
 use platform::event_log::memory::MemoryLog;
-use schemas::Timestamp;
+use schemas::Position;
 use schemas::published::{PARTITIONS, Published, PublishedEvent, TOPIC};
 use secrecy::ExposeSecret;
-use serde::Serialize;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -54,9 +53,9 @@ impl Warehouse {
 
     /// Loads what is new in the log, and tells that everything is here up to its end and up to a time.
     pub(crate) async fn load(&self, log: &MemoryLog, time: &str) {
-        let events = log.events();
-        let mut rows = Rows::default();
-        for stored in &events[*self.loaded.lock()..] {
+        let (events, loaded) = (log.events(), *self.loaded.lock());
+        let mut fill = Backfill::new(&self.client, TOPIC, PARTITIONS, |_| {});
+        for stored in &events[loaded..] {
             let envelope = codec::decode(stored).unwrap();
             let published = Published {
                 event_id: stored.id,
@@ -67,47 +66,12 @@ impl Warehouse {
                 occurred_at: envelope.meta.occurred_at,
                 event: PublishedEvent::of(&envelope.event),
             };
-            rows.add(&published).unwrap();
+            fill.add(&published).await.unwrap();
         }
-        self.insert(&rows).await;
-        let shows: Vec<_> = rows.shows.iter().copied().collect();
-        rollup::refresh(&self.client, &shows).await.unwrap();
-        self.tell(events.last().map_or(0, |event| event.position.0), time).await;
+        let position = events.last().map_or(Position(0), |event| event.position);
+        let filled = fill.finish(AsOf { position, time: time.parse().unwrap() }).await.unwrap();
+        assert_eq!(filled.refused, 0);
         *self.loaded.lock() = events.len();
-    }
-
-    async fn tell(&self, position: u64, time: &str) {
-        let sql = "INSERT INTO loader_progress
-            SELECT {topic:String}, number, {position:UInt64}, fromUnixTimestamp64Milli({time_ms:Int64}, 'UTC'), 0, now64(3)
-            FROM numbers({partitions:UInt32})";
-        let query = self.client.query_raw(sql).param("topic", TOPIC).param("partitions", PARTITIONS);
-        let time_ms = time.parse::<Timestamp>().unwrap().millis();
-        query.param("position", position).param("time_ms", time_ms).execute().await.unwrap();
-    }
-
-    async fn insert(&self, rows: &Rows) {
-        self.write(&rows.show_changes).await;
-        self.write(&rows.audience_changes).await;
-        self.write(&rows.messages).await;
-        self.write(&rows.reactions).await;
-        self.write(&rows.reactors).await;
-        self.write(&rows.tip_changes).await;
-        self.write(&rows.payment_changes).await;
-        self.write(&rows.events).await;
-    }
-
-    async fn write<T>(&self, rows: &[T])
-    where
-        T: Fact + Serialize + for<'a> clickhouse::Row<Value<'a> = T>,
-    {
-        if rows.is_empty() {
-            return;
-        }
-        let mut insert = self.client.insert::<T>(T::TABLE).await.unwrap();
-        for row in rows {
-            insert.write(row).await.unwrap();
-        }
-        insert.end().await.unwrap();
     }
 
     /// Lets the engine itself read a file of its own making, and answer a question about it, which goes by the name `file`.

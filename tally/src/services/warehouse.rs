@@ -7,11 +7,11 @@ use analytics::loader::{Loader, LoaderDeps, LoaderSettings};
 use analytics::migrate::Layout;
 use clickhouse::Client;
 use platform::config::Config;
-use platform::health::{Condition, Health};
+use platform::health::Health;
 use projections::{Readings, Relay, RelayDeps, RelaySettings};
 use secrecy::ExposeSecret;
 
-use super::Stores;
+use super::{Stores, register};
 
 /// Seconds of a day.
 const DAY_SECONDS: u64 = 86_400;
@@ -71,15 +71,4 @@ fn client(config: &Config) -> Client {
         Some(password) => client.with_password(password.expose_secret()),
         None => client,
     }
-}
-
-fn register(
-    health: &Health,
-    name: &'static str,
-    check: impl Fn() -> Result<String, String> + Send + Sync + 'static,
-) {
-    health.register(name, move || match check() {
-        Ok(detail) => (Condition::Up, detail),
-        Err(detail) => (Condition::Down, detail),
-    });
 }
