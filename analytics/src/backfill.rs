@@ -7,14 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clickhouse::Client;
+use platform::http::problem::Chain;
 use schemas::published::Published;
 use schemas::{Position, ShowId};
 use thiserror::Error;
 use tokio::time::sleep;
 
-use crate::explain;
 use crate::figures::{AsOf, FigureError, rollup};
-use crate::loader::Backoff;
+use crate::loader::backoff;
 use crate::migrate::{FACTS, Layout, MigrateError, fill_in};
 use crate::rows::Rows;
 use crate::warehouse::{Progress, Warehouse, WarehouseError};
@@ -84,7 +84,7 @@ impl<F: FnMut(Filled) + Send> Backfill<F> {
     /// [`BackfillError`].
     pub async fn add(&mut self, event: &Published) -> Result<(), BackfillError> {
         if let Err(error) = self.rows.add(event) {
-            let (position, detail) = (event.position, explain(&error));
+            let (position, detail) = (event.position, Chain(&error).to_string());
             tracing::error!(%position, detail, "the event at position {position} makes no rows: {detail}");
             self.filled.refused += 1;
         }
@@ -96,15 +96,15 @@ impl<F: FnMut(Filled) + Send> Backfill<F> {
         if self.rows.events.is_empty() {
             return Ok(());
         }
-        let mut backoff = Backoff::new();
+        let mut backoff = backoff();
         for tries in 1.. {
             match self.warehouse.insert(&[&self.rows], None).await {
                 Ok(()) => break,
                 Err(error) if tries >= TRIES => return Err(error.into()),
                 Err(error) => {
-                    let detail = explain(&error);
+                    let detail = Chain(&error).to_string();
                     tracing::warn!(detail, "a batch will be tried again: {detail}");
-                    sleep(backoff.next()).await;
+                    sleep(backoff.pause()).await;
                 }
             }
         }

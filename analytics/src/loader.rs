@@ -12,7 +12,6 @@
 //! rollups.rs      roll-ups, beside all this
 //! ```
 
-mod backoff;
 mod batch;
 mod board;
 mod consumer;
@@ -24,17 +23,18 @@ mod pump;
 mod rollups;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use platform::backoff::Backoff;
 use platform::clock::Clock;
+use platform::http::problem::Chain;
 use schemas::published::TOPIC;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::explain;
 use crate::migrate::{Layout, MigrateError, migrate};
 use crate::warehouse::Warehouse;
 
-pub(crate) use backoff::Backoff;
 use board::Board;
 use consumer::Reader;
 use dead_letters::DeadLetters;
@@ -138,7 +138,7 @@ async fn load(deps: LoaderDeps, board: &Arc<Board>, stop: &CancellationToken, ta
         board: Arc::clone(board),
         topic: settings.topic.as_str().into(),
     };
-    let mut backoff = Backoff::new();
+    let mut backoff = backoff();
     while !stop.is_cancelled() {
         let joined = Reader::join(&settings.brokers, &settings.group, &settings.topic);
         let error = match joined {
@@ -148,10 +148,10 @@ async fn load(deps: LoaderDeps, board: &Arc<Board>, stop: &CancellationToken, ta
             },
             Err(error) => error,
         };
-        let detail = explain(&error);
+        let detail = Chain(&error).to_string();
         tracing::error!(detail, "the loader begins anew: {detail}");
         board.set_phase(Phase::Waiting { detail });
-        pause(&mut backoff, stop).await;
+        backoff.wait(stop).await;
     }
 }
 
@@ -162,7 +162,7 @@ async fn prepare(
     board: &Board,
     stop: &CancellationToken,
 ) -> bool {
-    let mut backoff = Backoff::new();
+    let mut backoff = backoff();
     loop {
         let migrated = tokio::select! {
             () = stop.cancelled() => return false,
@@ -177,14 +177,14 @@ async fn prepare(
             }
             Err(error) => error,
         };
-        let detail = explain(&error);
+        let detail = Chain(&error).to_string();
         match error {
             MigrateError::Statement { .. } => {
                 tracing::warn!(detail, "the warehouse will be tried again: {detail}");
-                if backoff.is_worth_telling() {
+                if is_worth_telling(&backoff) {
                     board.set_phase(Phase::Waiting { detail });
                 }
-                pause(&mut backoff, stop).await;
+                backoff.wait(stop).await;
             }
             MigrateError::Changed(_) | MigrateError::Cluster | MigrateError::Database => {
                 tracing::error!(detail, "the loader is halted: {detail}");
@@ -196,7 +196,18 @@ async fn prepare(
     }
 }
 
-async fn pause(backoff: &mut Backoff, stop: &CancellationToken) {
-    // either way the caller looks whether it is to stop
-    drop(tokio::time::timeout(backoff.next(), stop.cancelled()).await);
+/// The longest pause between tries: how late it may be noticed that a store is back, within what freshness allows.
+const BACKOFF_MAX: Duration = Duration::from_secs(3);
+
+/// So many tries may fail before a store counts as away: a restart of it is none to speak of.
+const PATIENCE: u32 = 4;
+
+/// Pauses between tries.
+pub(crate) fn backoff() -> Backoff {
+    Backoff::up_to(BACKOFF_MAX)
+}
+
+/// Whether it has failed so often that it should be said.
+fn is_worth_telling(backoff: &Backoff) -> bool {
+    backoff.tries() >= PATIENCE
 }

@@ -1,5 +1,6 @@
 //! Shared infrastructure without business words: configuration, telemetry, the HTTP edge, stores and the log.
 
+pub mod backoff;
 pub mod clock;
 pub mod config;
 pub mod event_log;

@@ -11,18 +11,18 @@ mod publisher;
 mod tail;
 mod topic;
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use platform::clock::Clock;
 use platform::event_log::EventLog;
+use platform::http::problem::Chain;
 use platform::postgres::Leadership;
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::FutureProducer;
-use schemas::published::PARTITIONS;
+use schemas::published::{PARTITIONS, RECORD_BYTES_MAX};
 use schemas::{Position, Timestamp};
 use sqlx::PgPool;
 use thiserror::Error;
@@ -32,7 +32,7 @@ use tokio_util::task::TaskTracker;
 use self::publisher::Publisher;
 use crate::framework::Failure;
 use crate::framework::readings::Readings;
-use crate::framework::runner::Backoff;
+use crate::framework::runner::backoff;
 
 /// The lead among all nodes.
 const LEAD: &str = "relay";
@@ -45,9 +45,6 @@ const LINGER: Duration = Duration::from_millis(5);
 
 /// Memory for records under way, in KiB: more than the publisher ever has under way at once.
 const QUEUE_KIB_MAX: usize = 256 * 1024;
-
-/// The largest record: the largest event that a log takes, and its envelope.
-const RECORD_BYTES_MAX: usize = 17 * 1024 * 1024;
 
 /// How often the lag is told: as exact as an operator needs it.
 const LAG_INTERVAL: Duration = Duration::from_secs(1);
@@ -124,13 +121,7 @@ impl RelayFailure {
     }
 
     fn explain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        text
+        Chain(self).to_string()
     }
 }
 
@@ -221,7 +212,7 @@ async fn tell_lag(clock: Clock, board: Arc<Mutex<Board>>, stop: CancellationToke
 }
 
 async fn run(deps: RelayDeps, board: Arc<Mutex<Board>>, stop: CancellationToken) {
-    let mut backoff = Backoff::new();
+    let mut backoff = backoff();
     while let Some(lead) = Leadership::acquire(&deps.pool, LEAD, &stop).await {
         let ended = term(&deps, &lead, &board, &stop).await;
         lead.release().await;

@@ -21,6 +21,9 @@ pub use record::{Published, Record, RecordError, Watermark};
 /// The topic. Its number of partitions is fixed: another number is another version of the topic.
 pub const TOPIC: &str = "tally.events.v1";
 
+/// The largest record that the topic takes, in bytes: the largest event that a log takes, and its envelope.
+pub const RECORD_BYTES_MAX: usize = 17 * 1024 * 1024;
+
 /// The JSON Schema of the envelope that surrounds every record.
 #[must_use]
 pub fn envelope_schema() -> schemars::Schema {

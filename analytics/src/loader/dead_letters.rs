@@ -9,15 +9,20 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 
+use platform::http::problem::Chain;
+use schemas::published::RECORD_BYTES_MAX;
+
 use super::consumer::{Quiet, client};
 use super::lane::Message;
-use crate::explain;
 
 /// What follows the name of the topic.
 const SUFFIX: &str = ".dead";
 
 /// How long the broker may take to confirm; the batch is tried again afterwards.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The largest letter, in bytes: what came to us must fit on its way out, with its headers.
+const LETTER_BYTES_MAX: usize = RECORD_BYTES_MAX + 1024 * 1024;
 
 /// How many replicas: as many as the cluster makes by default.
 const REPLICAS_OF_CLUSTER: i32 = -1;
@@ -34,10 +39,10 @@ pub(crate) struct DeadLetter {
 }
 
 impl DeadLetter {
-    pub(crate) fn new(partition: i32, message: Message<'_>, error: &dyn Error) -> Self {
+    pub(crate) fn new(partition: i32, message: Message<'_>, error: &(dyn Error + 'static)) -> Self {
         let Message { offset, time_ms, key, payload } = message;
         let (key, payload) = (key.map(<[u8]>::to_vec), payload.to_vec());
-        Self { partition, offset, time_ms, key, payload, reason: explain(error) }
+        Self { partition, offset, time_ms, key, payload, reason: Chain(error).to_string() }
     }
 
     /// Leaves word of it.
@@ -68,8 +73,7 @@ impl DeadLetters {
         config
             .set("enable.idempotence", "true")
             .set("message.timeout.ms", SEND_TIMEOUT.as_millis().to_string())
-            // what came to us must fit on its way out, with its headers
-            .set("message.max.bytes", "16777216");
+            .set("message.max.bytes", LETTER_BYTES_MAX.to_string());
         let topic = format!("{source}{SUFFIX}");
         Self { config, source: source.to_owned(), topic, producer: tokio::sync::OnceCell::new() }
     }
@@ -114,7 +118,9 @@ impl DeadLetters {
         let partitions = metadata.topics().iter().map(|topic| topic.partitions().len()).sum::<usize>();
         let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
         let admin: AdminClient<Quiet> = self.config.create_with_context(Quiet)?;
-        let topic = NewTopic::new(&self.topic, partitions, TopicReplication::Fixed(REPLICAS_OF_CLUSTER));
+        let largest = LETTER_BYTES_MAX.to_string();
+        let topic = NewTopic::new(&self.topic, partitions, TopicReplication::Fixed(REPLICAS_OF_CLUSTER))
+            .set("max.message.bytes", &largest);
         let options = AdminOptions::new().operation_timeout(Some(SEND_TIMEOUT));
         for made in admin.create_topics([&topic], &options).await? {
             match made {

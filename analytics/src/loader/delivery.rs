@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use platform::backoff::Backoff;
 use platform::clock::Clock;
+use platform::http::problem::Chain;
 use rdkafka::error::KafkaError;
 use thiserror::Error;
 use tokio::time::sleep;
 
-use super::backoff::Backoff;
 use super::batch::{Parcel, token};
 use super::board::{Board, Phase};
 use super::dead_letters::DeadLetters;
-use crate::explain;
+use super::{backoff, is_worth_telling};
 use crate::rows::Rows;
 use crate::warehouse::{Claim, Progress, Warehouse, WarehouseError};
 
@@ -45,7 +46,7 @@ impl Delivery {
     /// Writes batches of several partitions together. Returns when it is done: tries again until then.
     pub(crate) async fn deliver(self, parcels: Vec<Parcel>) -> Delivered {
         let token = token(&self.topic, &parcels);
-        let mut backoff = Backoff::new();
+        let mut backoff = backoff();
         // confirmed letters are not sent again with a batch that is
         let mut are_letters_sent = false;
         loop {
@@ -81,7 +82,7 @@ impl Delivery {
 
     /// What the warehouse says of all partitions. Returns when it has said so.
     pub(crate) async fn look(self) -> BTreeMap<i32, Progress> {
-        let mut backoff = Backoff::new();
+        let mut backoff = backoff();
         loop {
             match self.warehouse.progress().await {
                 Ok(found) => {
@@ -94,10 +95,10 @@ impl Delivery {
     }
 
     async fn wait(&self, backoff: &mut Backoff, error: &DeliveryError) {
-        let (detail, pause) = (explain(error), backoff.next());
+        let (detail, pause) = (Chain(error).to_string(), backoff.pause());
         metrics::counter!("loader_retries_total").increment(1);
         tracing::warn!(detail, "a batch will be tried again: {detail}");
-        if backoff.is_worth_telling() {
+        if is_worth_telling(backoff) {
             self.board.set_phase(Phase::Waiting { detail });
         }
         sleep(pause).await;

@@ -10,15 +10,15 @@ use clickhouse::Row;
 use clickhouse::error::Error::TimedOut;
 use parking_lot::Mutex;
 use platform::clock::Clock;
+use platform::http::problem::Chain;
 use schemas::ShowId;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::backoff::Backoff;
+use super::backoff;
 use super::board::Board;
-use crate::explain;
 use crate::figures::{FigureError, rollup};
 use crate::warehouse::{Progress, Warehouse, WarehouseError};
 
@@ -103,19 +103,19 @@ impl Rollups {
         board: Arc<Board>,
         stop: CancellationToken,
     ) {
-        let (mut backoff, mut pause) = (Backoff::new(), PASS_INTERVAL);
+        let (mut backoff, mut pause) = (backoff(), PASS_INTERVAL);
         while timeout(pause, stop.cancelled()).await.is_err() {
             let start = Instant::now();
             match self.pass(&warehouse, &clock, &board, &stop).await {
                 Ok(()) => {
-                    backoff = Backoff::new();
+                    backoff.reset();
                     // half of the time at most: loading comes first
                     pause = start.elapsed().max(PASS_INTERVAL);
                 }
                 Err(error) => {
-                    let detail = explain(&error);
+                    let detail = Chain(&error).to_string();
                     tracing::warn!(detail, "roll-ups will be tried again: {detail}");
-                    pause = backoff.next().max(PASS_INTERVAL);
+                    pause = backoff.pause().max(PASS_INTERVAL);
                 }
             }
         }

@@ -64,6 +64,9 @@ fn what_nobody_can_read_is_set_aside_and_the_rest_goes_on() {
         scene.topic.publish_some(&events[..poisoned]).await;
         // a foreign producer's, and one of ours whose fields were damaged behind the last event of all
         scene.topic.send_raw(&[(partition, b"\xff not of this topic".to_vec())]).await;
+        // more than a topic takes that is made without saying how much
+        let large = vec![b'x'; 3 * 1024 * 1024];
+        scene.topic.send_raw(&[(partition, large.clone())]).await;
         scene.topic.publish_some(&events[poisoned..]).await;
         let mut event = events[poisoned].clone();
         event.position = Position(scene.last().0 + 1);
@@ -73,9 +76,10 @@ fn what_nobody_can_read_is_set_aside_and_the_rest_goes_on() {
         scene.topic.watermark(Position(scene.last().0 + 2), events.last().unwrap().occurred_at).await;
         scene.loaded(Position(scene.last().0 + 2)).await;
         scene.compare().await;
-        let letters = scene.topic.dead_letters(2).await;
+        let letters = scene.topic.dead_letters(3).await;
         assert_eq!(letters[0].1, b"\xff not of this topic");
-        assert_eq!(letters[1].1, damaged.into_bytes());
+        assert!(letters[1].1 == large);
+        assert_eq!(letters[2].1, damaged.into_bytes());
         for (at, _, headers) in letters {
             assert_eq!(at, partition);
             let header = |name: &str| &headers.iter().find(|(key, _)| key == name).unwrap().1;
@@ -85,7 +89,7 @@ fn what_nobody_can_read_is_set_aside_and_the_rest_goes_on() {
                 header("offset").parse::<i64>().unwrap() > 0 && header("time-ms").parse::<i64>().unwrap() > 0
             );
         }
-        assert_eq!(loader.state().dead_letters, 2);
+        assert_eq!(loader.state().dead_letters, 3);
         assert!(loader.check()().is_ok(), "what is set aside alarms, and leaves the loader ready");
         scene.end([loader]).await;
     });

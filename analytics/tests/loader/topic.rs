@@ -9,7 +9,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::producer::{FutureProducer, FutureRecord};
-use schemas::published::{PARTITIONS, Published, Record, Watermark, partition_of};
+use schemas::published::{PARTITIONS, Published, RECORD_BYTES_MAX, Record, Watermark, partition_of};
 use schemas::{Position, Timestamp};
 use uuid::Uuid;
 
@@ -47,6 +47,7 @@ impl Topic {
         let producer = client(&brokers)
             .set("enable.idempotence", "true")
             .set("linger.ms", "2")
+            .set("message.max.bytes", RECORD_BYTES_MAX.to_string())
             .set("message.timeout.ms", PATIENCE.as_millis().to_string())
             .set("reconnect.backoff.max.ms", "1000")
             .create()
@@ -56,7 +57,9 @@ impl Topic {
 
     pub async fn create(&self) {
         let admin: AdminClient<DefaultClientContext> = client(&self.brokers).create().unwrap();
-        let topic = NewTopic::new(&self.name, PARTITIONS.cast_signed(), TopicReplication::Fixed(1));
+        let largest = RECORD_BYTES_MAX.to_string();
+        let topic = NewTopic::new(&self.name, PARTITIONS.cast_signed(), TopicReplication::Fixed(1))
+            .set("max.message.bytes", &largest);
         let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
         for made in admin.create_topics([&topic], &options).await.unwrap() {
             made.unwrap();

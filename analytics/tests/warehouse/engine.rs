@@ -104,7 +104,6 @@ impl Database {
     }
 
     /// Writes rows as a loader does, without any help of deduplication tokens.
-    #[allow(dead_code, reason = "a loader's tests have a loader")]
     pub async fn insert(&self, rows: &Rows) {
         self.write(&rows.show_changes).await;
         self.write(&rows.audience_changes).await;
@@ -116,7 +115,6 @@ impl Database {
         self.write(&rows.events).await;
     }
 
-    #[allow(dead_code, reason = "a loader's tests have a loader")]
     async fn write<T>(&self, rows: &[T])
     where
         T: Fact + Serialize + for<'a> clickhouse::Row<Value<'a> = T>,

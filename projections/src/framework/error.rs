@@ -1,6 +1,7 @@
 //! Why a projection does not go on.
 
 use platform::event_log::ReadError;
+use platform::http::problem::Chain;
 use schemas::{EventError, Position, Revision};
 use sqlx::error::DatabaseError;
 use thiserror::Error;
@@ -88,14 +89,7 @@ impl Failure {
     /// The failure with all its causes, for the status row and the log. Names events and streams, never a person.
     #[must_use]
     pub fn explain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text
+        Chain(self).to_string()
     }
 }
 

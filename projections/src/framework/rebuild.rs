@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::generations::{self, Generation};
-use super::runner::{self, Backoff, Committed, End, Failed, Goal, Tools};
+use super::runner::{self, Committed, End, Failed, Goal, Tools};
 use super::{Failure, View, checkpoint};
 
 /// How far a rebuild is.
@@ -91,7 +91,7 @@ async fn fill(
     stop: &CancellationToken,
     observe: &(dyn Fn(Committed) + Send + Sync),
 ) -> Result<(), RebuildError> {
-    let mut backoff = Backoff::new();
+    let mut backoff = runner::backoff();
     while !stop.is_cancelled() {
         match fill_once(tools, generation, stop, observe).await {
             Ok(End::Swapped) => return Ok(()),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use platform::backoff::Backoff;
 use platform::clock::Clock;
 use platform::event_log::EventLog;
 use platform::postgres::AdvisoryLock;
@@ -160,32 +161,10 @@ impl Run<'_> {
     }
 }
 
-/// Growing pauses between tries, so that a store that comes back is not trampled.
-pub(crate) struct Backoff {
-    next: Duration,
-}
-
-/// The first pause: most failures are a connection that broke.
-const BACKOFF_FIRST: Duration = Duration::from_millis(50);
-
-/// The longest pause: how late a view may notice that its store is back.
+/// The longest pause between tries: how late a view may notice that its store is back.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 
-impl Backoff {
-    pub(crate) fn new() -> Self {
-        Self { next: BACKOFF_FIRST }
-    }
-
-    /// Things went well: begin again with short pauses.
-    pub(crate) fn reset(&mut self) {
-        self.next = BACKOFF_FIRST;
-    }
-
-    /// Waits, unless told to stop.
-    pub(crate) async fn wait(&mut self, stop: &CancellationToken) {
-        let pause = self.next;
-        self.next = (pause * 2).min(BACKOFF_MAX);
-        // either way the caller looks whether it is to stop
-        drop(tokio::time::timeout(pause, stop.cancelled()).await);
-    }
+/// Pauses between tries.
+pub(crate) fn backoff() -> Backoff {
+    Backoff::up_to(BACKOFF_MAX)
 }

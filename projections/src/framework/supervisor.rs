@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::generations::{self, Assignment, Generation};
 use super::health::{Board, ViewState};
-use super::runner::{self, Backoff, Committed, End, Failed, Goal, Tools};
+use super::runner::{self, Committed, End, Failed, Goal, Tools};
 use super::{Failure, View, checkpoint};
 
 /// How often an instance on standby tries to be elected: how long a view stands still when its leader dies.
@@ -35,7 +35,7 @@ impl Supervisor {
     /// Runs until told to stop.
     pub(crate) async fn run(self) {
         let view = self.view.name();
-        let mut backoff = Backoff::new();
+        let mut backoff = runner::backoff();
         while !self.stop.is_cancelled() {
             let has_worked = AtomicBool::new(false);
             let term = self.term(&has_worked).await;

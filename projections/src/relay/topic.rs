@@ -5,10 +5,10 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::error::RDKafkaErrorCode;
-use schemas::published::{PARTITIONS, TOPIC};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use schemas::published::{PARTITIONS, RECORD_BYTES_MAX, TOPIC};
 
-use super::{RECORD_BYTES_MAX, RelayFailure, RelaySettings};
+use super::{RelayFailure, RelaySettings};
 
 /// How long the broker may take to answer questions about the topic.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,7 +33,7 @@ pub(super) async fn ensure(settings: &RelaySettings) -> Result<(), RelayFailure>
     for result in admin.create_topics([&topic], &options).await? {
         match result {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((_, code)) => return Err(RelayFailure::Kafka(rdkafka::error::KafkaError::AdminOp(code))),
+            Err((_, code)) => return Err(RelayFailure::Kafka(KafkaError::AdminOp(code))),
         }
     }
     // blocks for as long as the broker takes
@@ -42,7 +42,12 @@ pub(super) async fn ensure(settings: &RelaySettings) -> Result<(), RelayFailure>
     if found == PARTITIONS as usize { Ok(()) } else { Err(RelayFailure::Partitions { found }) }
 }
 
+/// How many partitions the topic has. A broker that was only just told of the topic does not know them yet: then it is asked again in the next
+/// term, for nothing is wrong with the topic.
 fn partitions(admin: &AdminClient<DefaultClientContext>) -> Result<usize, RelayFailure> {
     let metadata = admin.inner().fetch_metadata(Some(TOPIC), ADMIN_TIMEOUT)?;
-    Ok(metadata.topics().first().map_or(0, |topic| topic.partitions().len()))
+    match metadata.topics().first().map_or(0, |topic| topic.partitions().len()) {
+        0 => Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition).into()),
+        found => Ok(found),
+    }
 }
