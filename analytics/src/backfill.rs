@@ -1,8 +1,12 @@
 //! Fills a warehouse straight from the log: for a new topic, for a hole in the topic, and for a warehouse that is made anew beside the one that serves.
 //!
 //! Whoever composes the process reads the log and hands each event to [`Backfill::add`]; [`Backfill::finish`] ends a round. A warehouse beside the
-//! serving one is filled in rounds, each up to the head that the log had at its beginning, until the rest is short; then [`exchange`] puts it in place.
+//! serving one ([`Beside`]) is filled in rounds, each up to the head that the log had at its beginning, until the rest is short; then it is put in place.
 //! A loader that runs notices by its progress, and loads again what came since.
+
+mod beside;
+
+pub use beside::Beside;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +19,6 @@ use tokio::time::sleep;
 
 use crate::figures::{AsOf, FigureError, rollup};
 use crate::loader::backoff;
-use crate::migrate::{FACTS, Layout, MigrateError, fill_in};
 use crate::rows::Rows;
 use crate::warehouse::{Progress, Warehouse, WarehouseError};
 
@@ -141,34 +144,4 @@ impl<F: FnMut(Filled) + Send> Backfill<F> {
         self.warehouse.tell_rolled_up(&reached, up_to.time).await?;
         Ok(self.filled)
     }
-}
-
-/// The roll-ups and how far they are, in the order in which they are exchanged.
-const ROLLUPS: [&str; 4] = ["rollup_shows", "rollup_show_viewers", "rollup_show_quarters", "rollup_progress"];
-
-/// Puts the tables of one database into the place of another's, and the other way round. The loader's progress comes last: before it, a loader
-/// goes on by the old one, after it, it loads again what the new tables lack. A question that is asked meanwhile may see some of both.
-///
-/// # Errors
-/// [`MigrateError`]: calling it again would exchange the first tables back. Those named before the failing one are exchanged.
-pub async fn exchange(
-    client: &Client,
-    fresh: &str,
-    serving: &str,
-    layout: &Layout,
-) -> Result<(), MigrateError> {
-    let is_plain =
-        |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if !is_plain(fresh) || !is_plain(serving) {
-        return Err(MigrateError::Database);
-    }
-    for table in FACTS.iter().chain(&ROLLUPS).chain(&["loader_progress"]) {
-        let sql = format!("EXCHANGE TABLES {fresh}.{table} AND {serving}.{table} {{{{on_cluster}}}}");
-        client
-            .query_raw(&fill_in(&sql, layout)?)
-            .execute()
-            .await
-            .map_err(|source| MigrateError::Statement { name: format!("exchange of {table}"), source })?;
-    }
-    Ok(())
 }

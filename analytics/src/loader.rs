@@ -180,8 +180,8 @@ async fn prepare(
         let detail = Chain(&error).to_string();
         match error {
             MigrateError::Statement { .. } => {
-                tracing::warn!(detail, "the warehouse will be tried again: {detail}");
                 if is_worth_telling(&backoff) {
+                    tracing::warn!(detail, "the warehouse will be tried again: {detail}");
                     board.set_phase(Phase::Waiting { detail });
                 }
                 backoff.wait(stop).await;

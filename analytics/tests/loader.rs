@@ -23,6 +23,8 @@ mod many;
 mod oracle;
 #[path = "loader/rebuilds.rs"]
 mod rebuilds;
+#[path = "warehouse/recorded.rs"]
+mod recorded;
 #[path = "loader/scene.rs"]
 mod scene;
 #[path = "loader/stores.rs"]

@@ -29,6 +29,8 @@ mod many;
 mod oracle;
 #[path = "warehouse/properties.rs"]
 mod properties;
+#[path = "warehouse/recorded.rs"]
+mod recorded;
 #[path = "warehouse/tables.rs"]
 mod tables;
 #[path = "warehouse/world.rs"]

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use self::engine::Engine;
 use crate::supervision::error::ServerError;
-use crate::supervision::{LISTEN, ServerState, Supervised};
+use crate::supervision::{LISTEN, ServerState, Supervised, directory};
 
 mod engine;
 mod error;
@@ -83,10 +83,22 @@ pub struct Credentials {
 
 /// The three users.
 #[derive(Debug, Clone)]
-pub(crate) struct Users {
-    pub(crate) writer: Credentials,
-    pub(crate) analyst: Credentials,
-    pub(crate) grafana: Credentials,
+pub struct Users {
+    /// Owns [`DATABASE`] and others whose names begin like it.
+    pub writer: Credentials,
+    /// Reads [`DATABASE`] by hand and from notebooks.
+    pub analyst: Credentials,
+    /// Reads [`DATABASE`] for dashboards.
+    pub grafana: Credentials,
+}
+
+/// A server that another process runs.
+#[derive(Debug, Clone)]
+pub struct Running {
+    /// Where it speaks HTTP.
+    pub url: String,
+    /// Who may come.
+    pub users: Users,
 }
 
 /// A running private ClickHouse. Dropping it stops it too, but blocks for it: prefer [`ClickHouse::shutdown`].
@@ -114,11 +126,19 @@ impl ClickHouse {
         url(self.supervised.port())
     }
 
-    /// The same, and the writer, for the server that another process runs over this directory; `None` where none does.
+    /// The server that another process runs over this directory; `None` where none does.
     #[must_use]
-    pub fn running(data_dir: &Path) -> Option<(String, Credentials)> {
+    pub fn running(data_dir: &Path) -> Option<Running> {
         let (port, users) = engine::running(&data_dir.canonicalize().ok()?)?;
-        Some((url(port), users.writer))
+        Some(Running { url: url(port), users })
+    }
+
+    /// The users of the server of this directory, also before its first start: they are made where they are missing.
+    ///
+    /// # Errors
+    /// Where the directory cannot be written.
+    pub fn users(data_dir: &Path) -> Result<Users, ClickHouseError> {
+        Ok(engine::users(&directory::open(data_dir, engine::DATA_DIR_MODE)?)?)
     }
 
     /// Who owns [`DATABASE`] and others whose names begin like it.
@@ -170,6 +190,8 @@ impl fmt::Debug for ClickHouse {
     }
 }
 
-fn url(port: u16) -> String {
+/// Where the server of a port speaks HTTP.
+#[must_use]
+pub fn url(port: u16) -> String {
     format!("http://{LISTEN}:{port}")
 }

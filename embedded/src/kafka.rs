@@ -136,6 +136,8 @@ impl fmt::Debug for Kafka {
     }
 }
 
-fn bootstrap(port: u16) -> String {
+/// What clients of the broker of a port are given as `bootstrap.servers`.
+#[must_use]
+pub fn bootstrap(port: u16) -> String {
     format!("{LISTEN}:{port}")
 }

@@ -13,5 +13,5 @@ pub mod payments;
 pub mod postgres;
 mod supervision;
 
-pub use supervision::ServerState;
 pub use supervision::error::ServerError;
+pub use supervision::{ServerState, free_port};

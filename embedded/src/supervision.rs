@@ -23,7 +23,7 @@ mod supervisor;
 pub(crate) mod tool;
 
 pub(crate) use self::supervised::Supervised;
-pub(crate) use self::supervisor::free_port;
+pub use self::supervisor::free_port;
 
 /// Only this machine reaches the children.
 pub(crate) const LISTEN: Ipv4Addr = Ipv4Addr::LOCALHOST;

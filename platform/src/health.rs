@@ -25,8 +25,16 @@ pub enum Condition {
     Starting,
     /// It works.
     Up,
+    /// It does not, and requests are answered all the same.
+    Degraded,
     /// It does not.
     Down,
+}
+
+impl Condition {
+    fn is_ready(self) -> bool {
+        matches!(self, Self::Up | Self::Degraded)
+    }
 }
 
 /// A component's condition, with a few words that may be shown to anyone.
@@ -101,10 +109,10 @@ impl Health {
             .collect()
     }
 
-    /// Whether all components are up.
+    /// Whether requests can be answered.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.components().iter().all(|component| component.condition == Condition::Up)
+        self.components().iter().all(|component| component.condition.is_ready())
     }
 }
 
@@ -128,11 +136,12 @@ pub fn router(health: Health, metrics: Option<Metrics>) -> Router {
 
 async fn ready(State(health): State<Health>) -> Response {
     let components = health.components();
-    let is_ready = components.iter().all(|component| component.condition == Condition::Up);
-    if is_ready {
-        return json(StatusCode::OK, &Report { status: Condition::Up, components });
+    if components.iter().all(|component| component.condition.is_ready()) {
+        let is_up = components.iter().all(|component| component.condition == Condition::Up);
+        let status = if is_up { Condition::Up } else { Condition::Degraded };
+        return json(StatusCode::OK, &Report { status, components });
     }
-    let failing = components.into_iter().filter(|component| component.condition != Condition::Up).collect();
+    let failing = components.into_iter().filter(|component| !component.condition.is_ready()).collect();
     json(StatusCode::SERVICE_UNAVAILABLE, &Report { status: Condition::Down, components: failing })
 }
 
@@ -172,5 +181,15 @@ mod tests {
         log.down("no leader");
         assert!(get(&router, "/health/ready").await.1.contains("no leader"));
         assert_eq!(get(&router, "/metrics").await.0, 404);
+    }
+
+    #[tokio::test]
+    async fn who_is_degraded_gets_requests_and_says_so() {
+        let health = Health::new();
+        health.register("loader", || (Condition::Degraded, "waits".to_owned()));
+        assert!(health.is_ready());
+        let (status, body) = get(&router(health, None), "/health/ready").await;
+        assert_eq!(status, 200);
+        assert!(body.starts_with(r#"{"status":"degraded""#) && body.contains("waits"), "{body}");
     }
 }

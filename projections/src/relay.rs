@@ -20,6 +20,7 @@ use platform::event_log::EventLog;
 use platform::http::problem::Chain;
 use platform::postgres::Leadership;
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::FutureProducer;
 use schemas::published::{PARTITIONS, RECORD_BYTES_MAX};
@@ -273,10 +274,22 @@ async fn term(
     }
 }
 
+impl RelaySettings {
+    /// What all our clients have in common.
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", "tally-relay")
+            // what the client repeats by itself is not told
+            .set_log_level(RDKafkaLogLevel::Error);
+        config
+    }
+}
+
 fn producer(settings: &RelaySettings) -> Result<FutureProducer, RelayFailure> {
-    Ok(ClientConfig::new()
-        .set("bootstrap.servers", &settings.brokers)
-        .set("client.id", "tally-relay")
+    Ok(settings
+        .client()
         .set("enable.idempotence", "true")
         // a record that fails fails all after it: nothing overtakes a hole
         .set("enable.gapless.guarantee", "true")

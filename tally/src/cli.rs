@@ -44,6 +44,8 @@ enum Command {
     Rebuild(command::rebuild::Rebuild),
     /// Show how far each read model is, what it is doing, and on request the digest of its rows.
     Views(command::views::Views),
+    /// Tell how to reach the private ClickHouse of this machine.
+    Warehouse(command::warehouse::Warehouse),
     /// Ask a running server whether it is ready; exit code 0 if so.
     Healthcheck(command::healthcheck::Healthcheck),
     /// Print every setting with its value, source, default and meaning.
@@ -76,6 +78,7 @@ impl Cli {
             Command::Migrate => block_on(command::migrate::run(&config()?)),
             Command::Rebuild(rebuild) => block_on(rebuild.run(&config()?)),
             Command::Views(views) => block_on(views.run(&config()?)),
+            Command::Warehouse(warehouse) => warehouse.run(&config()?),
             Command::Healthcheck(check) => block_on(check.run(&config()?)),
             Command::Config(show) => show.run(self.config.as_deref()),
             Command::Demo(demo) => block_on(demo.run(&config()?)),

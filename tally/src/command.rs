@@ -13,3 +13,4 @@ pub(crate) mod migrate;
 pub(crate) mod rebuild;
 pub(crate) mod token;
 pub(crate) mod views;
+pub(crate) mod warehouse;

@@ -1,4 +1,6 @@
-//! What services stand upon: the log and the database, embedded where the configuration names none.
+//! What services stand upon: the log, the database and the warehouse, embedded where the configuration names none.
+
+pub(crate) mod warehouse;
 
 use anyhow::Context;
 use embedded::event_log::{Node, NodeConfig};

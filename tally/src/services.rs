@@ -4,7 +4,7 @@ mod documents;
 mod providers;
 mod warehouse;
 
-use analytics::loader::Loader;
+use analytics::figures::Figures;
 use anyhow::{Context, bail};
 use axum::Router;
 use command_api::{CommandApi, PresenceSettings};
@@ -19,7 +19,7 @@ use platform::pseudonym::Pseudonyms;
 use platform::shutdown::Shutdown;
 use platform::telemetry::Metrics;
 use platform::vault::{MasterKey, Vault, VaultOptions};
-use projections::{Projections, Relay};
+use projections::Projections;
 use query_api::QueryApi;
 use query_api::realtime::commands::CommandClient;
 use sqlx::PgPool;
@@ -29,10 +29,13 @@ use tokio::net::TcpListener;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::foundation::warehouse::Warehouse;
 use crate::foundation::{Database, Log, data_dir};
 use crate::identity;
 use crate::secrets::Secrets;
 use providers::Providers;
+use warehouse::Carriers;
+pub(crate) use warehouse::layout;
 
 /// How often metrics are tidied up.
 const METRICS_UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
@@ -73,6 +76,10 @@ impl Services {
     /// The loader of the warehouse.
     pub(crate) const ANALYTICS: Self = Self { name: "analytics", analytics: true, ..Self::NONE };
 
+    fn answer_requests(self) -> bool {
+        self.command_api || self.query_api
+    }
+
     fn check(self, config: &Config) -> anyhow::Result<()> {
         if self.has_own_stores {
             return Ok(());
@@ -108,10 +115,12 @@ pub(crate) async fn run(config: &Config, services: Services) -> anyhow::Result<(
     let secrets = Secrets::load(config, &data_dir(config)?)?;
     let log = Log::open(config, services.name).await?;
     let database = Database::open(config, &shutdown).await?;
+    let warehouse = Warehouse::open(config, services.has_own_stores && services.analytics)?;
     let stores = Stores::of(&log, &database, &secrets);
-    let running = Running::start(config, services, &secrets, stores, &metrics).await?;
+    let running = Running::start(config, services, &secrets, stores, &warehouse, &metrics).await?;
     running.serve(config, &shutdown).await?;
     running.stop().await;
+    warehouse.close().await;
     database.close().await?;
     log.close().await?;
     tracing::info!("stopped");
@@ -148,8 +157,7 @@ struct Running {
     providers: Option<Providers>,
     queries: Option<QueryApi>,
     projections: Option<Projections>,
-    relay: Option<Relay>,
-    loader: Option<Loader>,
+    carriers: Carriers,
 }
 
 impl Running {
@@ -158,6 +166,7 @@ impl Running {
         services: Services,
         secrets: &Secrets,
         stores: Stores,
+        warehouse: &Warehouse,
         metrics: &Metrics,
     ) -> anyhow::Result<Self> {
         let health = Health::new();
@@ -167,8 +176,7 @@ impl Running {
         verifier.warm_up().await;
         let edge_config = EdgeConfig::of(config, Arc::clone(&verifier));
         let projections = services.projections.then(|| start_projections(&stores, &health));
-        let relay = services.projections.then(|| warehouse::start_relay(config, &stores, &health)).flatten();
-        let loader = services.analytics.then(|| warehouse::start_loader(config, &stores, &health)).flatten();
+        let carriers = Carriers::start(config, services, &stores, warehouse, &health);
         let (mut commands, mut providers) = (None, None);
         if services.command_api {
             let started = Providers::start(config, secrets).await?;
@@ -181,7 +189,8 @@ impl Running {
                 Some(api) => CommandClient::in_process(edge(nested(api.router()).0, edge_config.clone())),
                 None => CommandClient::remote(&config.services.command_api_url)?,
             };
-            queries = Some(QueryApi::start(query_deps(config, secrets, &stores, client, &health)));
+            let figures = warehouse::figures(warehouse);
+            queries = Some(QueryApi::start(query_deps(config, secrets, &stores, figures, client, &health)));
         }
         let api = OpenApiRouter::new();
         let api = commands.iter().fold(api, |api, service| api.merge(service.router()));
@@ -190,7 +199,7 @@ impl Running {
         let router = queries.iter().fold(router, |router, service| router.merge(service.sockets()));
         let router = edge(router.merge(documents::router(document)), edge_config)
             .merge(platform::health::router(health, Some(metrics.clone())));
-        Ok(Self { router, commands, providers, queries, projections, relay, loader })
+        Ok(Self { router, commands, providers, queries, projections, carriers })
     }
 
     /// Serves until told to stop, and until what was under way has been answered.
@@ -222,12 +231,7 @@ impl Running {
         if let Some(projections) = self.projections {
             projections.shutdown().await;
         }
-        if let Some(relay) = self.relay {
-            relay.shutdown().await;
-        }
-        if let Some(loader) = self.loader {
-            loader.shutdown().await;
-        }
+        self.carriers.stop().await;
     }
 }
 
@@ -239,19 +243,20 @@ fn nested(api: OpenApiRouter) -> (Router, OpenApi) {
 fn start_projections(stores: &Stores, health: &Health) -> Projections {
     let deps = projections::Deps::new(Arc::clone(&stores.log), stores.pool.clone(), stores.clock.clone());
     let projections = Projections::start(&deps);
-    register(health, "projections", projections.check());
+    register(health, "projections", Condition::Down, projections.check());
     projections
 }
 
-/// Readiness follows a service's own check.
+/// Readiness follows a service's own check; what it means where that fails is told.
 fn register(
     health: &Health,
     name: &'static str,
+    trouble: Condition,
     check: impl Fn() -> Result<String, String> + Send + Sync + 'static,
 ) {
     health.register(name, move || match check() {
         Ok(detail) => (Condition::Up, detail),
-        Err(detail) => (Condition::Down, detail),
+        Err(detail) => (trouble, detail),
     });
 }
 
@@ -276,13 +281,14 @@ fn query_deps(
     config: &Config,
     secrets: &Secrets,
     stores: &Stores,
+    figures: Option<Figures>,
     commands: CommandClient,
     health: &Health,
 ) -> query_api::Deps {
     query_api::Deps {
         log: Arc::clone(&stores.log),
         pool: stores.pool.clone(),
-        figures: warehouse::figures(config),
+        figures,
         vault: stores.vault.clone(),
         pseudonyms: Arc::clone(&stores.pseudonyms),
         clock: stores.clock.clone(),

@@ -61,6 +61,9 @@ pub fn settings(data: &Path) -> Settings {
     set("DATA__DIR", &data.to_string_lossy());
     set("HTTP__LISTEN", "127.0.0.1:0");
     set("EVENT_LOG__LISTEN", "127.0.0.1:0");
+    set("CLICKHOUSE__PORT", "0");
+    // a broker and a server more for each test that needs neither
+    set("DATA__WAREHOUSE", "false");
     set("AUTH__HS256_SECRET", SECRET);
     set("TELEMETRY__LOG", "warn");
     set("LIMITS__REQUESTS_PER_ADDRESS_SECOND", "100000");

@@ -86,8 +86,9 @@ fn tell(level: RDKafkaLogLevel, facility: &str, message: &str) {
     }
 }
 
+/// Errors of the reader come with its messages too, and are told there.
 fn tell_error(error: &KafkaError, reason: &str) {
-    tracing::warn!(reason, "kafka client: {error}");
+    tracing::debug!(reason, "kafka client: {error}");
 }
 
 /// What all our clients have in common.

@@ -184,9 +184,14 @@ impl Pump {
     /// The client goes on by itself, whatever it is.
     fn hear_error(&mut self, error: &KafkaError) {
         metrics::counter!("loader_kafka_errors_total").increment(1);
-        tracing::warn!("kafka gives no messages: {error}");
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            tracing::warn!("kafka gives no messages: {error}");
+            return;
+        }
+        // told with each of many tries to connect
+        if !self.is_kafka_away {
             self.is_kafka_away = true;
+            tracing::warn!("kafka is away: {error}");
             self.delivery.board.set_phase(Phase::Waiting { detail: error.to_string() });
         }
     }

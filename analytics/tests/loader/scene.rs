@@ -103,7 +103,7 @@ impl<'s> Scene<'s> {
         for show in &self.shows {
             check_show(&figures, show, as_of).await;
         }
-        check_many(&figures, &self.shows).await;
+        check_many(&figures, &self.shows, &world::frame()).await;
     }
 
     pub async fn count(&self, table: &str) -> u64 {

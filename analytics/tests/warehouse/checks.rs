@@ -1,7 +1,7 @@
 //! Every figure of one show by brute force, and whether the warehouse says the same.
 
 use super::oracle::Seen;
-use super::world::Show;
+use super::recorded::Show;
 use analytics::figures::{AsOf, Figures, ShowFigures, Standing, SurvivalStep};
 use analytics::fold::Fold;
 use schemas::events::{ChatEvent, InteractionEvent, LedgerEvent, ShowEvent};

@@ -2,7 +2,7 @@
 
 use super::checks::currency_of;
 use super::oracle::{Seen, demographics};
-use super::world::{self, BEGIN_MS, CREATORS, Show};
+use super::recorded::Show;
 use analytics::figures::{
     AsOf, AudienceTotals, Behaviour, Cohort, Estimate, Figures, Period, Returning, Scope,
 };
@@ -15,22 +15,31 @@ const TIME_ZONE: &str = "Asia/Kolkata";
 const AHEAD_MS: i64 = 19_800_000;
 const HOUR_MS: i64 = 3_600_000;
 const QUARTER_MS: i64 = 900_000;
+const YEAR_2025_MS: i64 = 1_735_689_600_000;
 
 fn period(from: i64, to: i64) -> Period {
     Period { from: Timestamp::from_millis(from), to: Timestamp::from_millis(to) }
 }
 
-pub async fn check_many(figures: &Figures, shows: &[Show]) {
-    let far = BEGIN_MS + 1_000 * HOUR_MS;
-    let scopes = (0..CREATORS).map(|n| Scope::Creator(world::creator(n))).chain([Scope::Platform]);
-    for scope in scopes {
+/// What is asked for of many shows.
+pub struct Frame {
+    pub creators: Vec<PersonId>,
+    /// Before all shows, somewhere between them, and after all.
+    pub times: [i64; 3],
+    /// Begin and end of what is asked for hour by hour, as full quarters of hours: whole weeks, more than one, so that each hour comes more often.
+    pub usage: [i64; 2],
+}
+
+pub async fn check_many(figures: &Figures, shows: &[Show], frame: &Frame) {
+    let [begin, between, far] = frame.times;
+    for scope in frame.creators.iter().map(|creator| Scope::Creator(*creator)).chain([Scope::Platform]) {
         let of_scope = |show: &&Show| match scope {
             Scope::Creator(creator) => show.creator == creator,
             Scope::Platform => true,
         };
         let theirs: Vec<Seen<'_>> =
             shows.iter().filter(of_scope).filter_map(|show| Seen::new(show, u64::MAX, 0)).collect();
-        for period in [period(0, far), period(BEGIN_MS + 4_000_000, far)] {
+        for period in [period(begin, far), period(between, far)] {
             let within = |seen: &&Seen<'_>| {
                 seen.started.is_some_and(|start| period.from.millis() <= start && start < period.to.millis())
             };
@@ -44,7 +53,7 @@ pub async fn check_many(figures: &Figures, shows: &[Show]) {
             check_revenue(figures, scope, period, &theirs).await;
         }
         check_visits(figures, scope, &theirs).await;
-        check_usage(figures, scope, &theirs).await;
+        check_usage(figures, scope, &theirs, frame.usage).await;
     }
 }
 
@@ -86,11 +95,31 @@ async fn check_growth(figures: &Figures, scope: Scope, period: Period, seen: &[&
         Returning { viewers: now.len() as u64, returning: now.intersection(&earlier).count() as u64 };
     assert_eq!(figures.returning(scope, period).await.unwrap(), expected);
 
-    // the whole world fits into one month
-    let month = || "2025-06".to_owned();
-    let cohort = Cohort { first_month: month(), month: month(), persons: now.len() as u64 };
-    let expected = if now.is_empty() { vec![] } else { vec![cohort] };
+    let mut persons: BTreeMap<(String, String), BTreeSet<PersonId>> = BTreeMap::new();
+    for person in now {
+        let visited = seen.iter().filter(|seen| seen.persons().contains(&person));
+        let months: BTreeSet<String> = visited.map(|seen| month(seen.first_join(person))).collect();
+        for month in &months {
+            let cohort = (months.first().unwrap().clone(), month.clone());
+            persons.entry(cohort).or_default().insert(person);
+        }
+    }
+    let expected: Vec<Cohort> = persons
+        .into_iter()
+        .map(|((first_month, month), persons)| Cohort { first_month, month, persons: persons.len() as u64 })
+        .collect();
     assert_eq!(figures.cohorts(scope, period, TIME_ZONE).await.unwrap(), expected);
+}
+
+/// The month in India, of a time in 2025: `2025-06`.
+fn month(at: i64) -> String {
+    let mut days = (at + AHEAD_MS - YEAR_2025_MS).div_euclid(24 * HOUR_MS);
+    let lengths = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let is_over = |length: &&i64| {
+        days -= **length;
+        days >= 0
+    };
+    format!("2025-{:02}", lengths.iter().take_while(is_over).count() + 1)
 }
 
 /// Of each show of a creator: its viewers who watched one of theirs that started before it.
@@ -266,9 +295,7 @@ async fn check_revenue(figures: &Figures, scope: Scope, period: Period, theirs: 
     assert_eq!(found.iter().map(|day| day.tips).collect::<Vec<_>>(), days.into_values().collect::<Vec<_>>());
 }
 
-async fn check_usage(figures: &Figures, scope: Scope, theirs: &[Seen<'_>]) {
-    // two weeks, so that each hour comes twice
-    let (from, to) = (BEGIN_MS, BEGIN_MS + 14 * 24 * HOUR_MS);
+async fn check_usage(figures: &Figures, scope: Scope, theirs: &[Seen<'_>], [from, to]: [i64; 2]) {
     let mut quarters: BTreeMap<i64, i64> =
         (from / QUARTER_MS..to / QUARTER_MS).map(|quarter| (quarter, 0)).collect();
     for seen in theirs.iter().filter(|seen| seen.started.is_some()) {

@@ -1,6 +1,6 @@
 //! The figures of one show by brute force: everything is counted again at every point, nothing is kept from one to the next.
 
-use super::world::{Recorded, Show};
+use super::recorded::{Recorded, Show};
 use analytics::figures::{Demographics, Group, SurvivalStep};
 use schemas::events::*;
 use schemas::{Money, PersonId, SessionId};

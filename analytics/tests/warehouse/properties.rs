@@ -48,7 +48,7 @@ async fn check(engine: &Engine, shows: &[Show], seed: u64, cut: u64, later: i64)
             .await;
         }
     }
-    check_many(&figures, shows).await;
+    check_many(&figures, shows, &world::frame()).await;
     database.drop().await;
 }
 

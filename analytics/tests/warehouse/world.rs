@@ -1,12 +1,14 @@
 //! Random shows, as the log would hold them.
 
+use super::many::Frame;
+pub use super::recorded::{Recorded, Show};
 use analytics::rows::Rows;
 use proptest::prelude::*;
 use schemas::events::*;
 use schemas::published::{Published, PublishedEvent, Record};
 use schemas::{
-    Currency, Event, EventId, KeyId, Money, PersonId, Position, Revision, Sealed, SessionId, ShowId,
-    TextDigest, Timestamp, TipId, streams,
+    Currency, Event, EventId, KeyId, Money, PersonId, Position, Sealed, SessionId, ShowId, TextDigest,
+    Timestamp, TipId, streams,
 };
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -15,23 +17,6 @@ use uuid::Uuid;
 pub const BEGIN_MS: i64 = 1_748_888_400_000;
 pub const PERSONS: u8 = 14;
 pub const CREATORS: u8 = 2;
-
-/// An event at its place.
-#[derive(Clone, Debug)]
-pub struct Recorded {
-    pub position: u64,
-    pub revision: Revision,
-    pub at: i64,
-    pub event: ShowEvent,
-}
-
-/// A show with all its events.
-#[derive(Clone, Debug)]
-pub struct Show {
-    pub id: ShowId,
-    pub creator: PersonId,
-    pub events: Vec<Recorded>,
-}
 
 /// What somebody does after so many milliseconds.
 #[derive(Clone, Debug)]
@@ -103,6 +88,16 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(What::FailTip),
     ];
     (after, what, 0..PERSONS).prop_map(|(after_ms, what, person)| Act { after_ms, what, person })
+}
+
+/// What is asked for of the many shows of a world.
+pub fn frame() -> Frame {
+    const HOUR_MS: i64 = 3_600_000;
+    Frame {
+        creators: (0..CREATORS).map(creator).collect(),
+        times: [0, BEGIN_MS + 4_000_000, BEGIN_MS + 1_000 * HOUR_MS],
+        usage: [BEGIN_MS, BEGIN_MS + 14 * 24 * HOUR_MS],
+    }
 }
 
 pub fn person(number: u8) -> PersonId {

@@ -30,7 +30,7 @@ use crate::supervision::{EarlyEnd, KILL_TIMEOUT, Server, cache, directory, probe
 const NEW_STORE_MIB: u64 = 500;
 
 /// Nobody else has business in the directory.
-const DATA_DIR_MODE: u32 = 0o700;
+pub(crate) const DATA_DIR_MODE: u32 = 0o700;
 
 /// The library's file, whatever the platform.
 const LIBRARY: &str = "libchdb.so";
@@ -76,11 +76,7 @@ pub(crate) fn prepare(config: ClickHouseConfig) -> Result<(Engine, File), ClickH
         directory::check_space(NAME, &dir, NEW_STORE_MIB)?;
     }
     keep_system_tables(&store)?;
-    let users = Users {
-        writer: user(&dir, "writer")?,
-        analyst: user(&dir, "analyst")?,
-        grafana: user(&dir, "grafana")?,
-    };
+    let users = users(&dir)?;
     directory::write_private(&file, &settings::configuration(&config, file_path, &users))?;
     Ok((Engine { config, dir, users, launcher, library }, lock))
 }
@@ -117,6 +113,11 @@ fn keep_system_tables(store: &Path) -> Result<(), ServerError> {
     }
     let id = Uuid::new_v4();
     directory::write_private(&system, &format!("ATTACH DATABASE _ UUID '{id}'\nENGINE = Atomic\n"))
+}
+
+/// The users of a directory.
+pub(crate) fn users(dir: &Path) -> Result<Users, ServerError> {
+    Ok(Users { writer: user(dir, "writer")?, analyst: user(dir, "analyst")?, grafana: user(dir, "grafana")? })
 }
 
 /// A user with the password that was kept, or a new one.

@@ -63,8 +63,11 @@ pub(crate) fn choose_port(wanted: u16) -> Result<u16, ServerError> {
     }
 }
 
-/// A port that is free at this moment.
-pub(crate) fn free_port() -> Result<u16, ServerError> {
+/// A port of the loopback address that is free at this moment, for who must name it before a server takes it.
+///
+/// # Errors
+/// Where there is none.
+pub fn free_port() -> Result<u16, ServerError> {
     choose_port(0)
 }
 

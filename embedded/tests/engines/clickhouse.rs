@@ -67,8 +67,8 @@ async fn starts_serves_stops_and_keeps_data() {
     }
     let memory = "SELECT value FROM system.server_settings WHERE name = 'max_server_memory_usage'";
     assert_eq!(write(&server, memory).await, (1_536_u64 << 20).to_string());
-    let (url, writer) = ClickHouse::running(&data.path).unwrap();
-    assert_eq!((url, writer.user), (server.url(), "writer"));
+    let running = ClickHouse::running(&data.path).unwrap();
+    assert_eq!((running.url, running.users.writer.user), (server.url(), "writer"));
 
     in_time("stop", server.shutdown()).await.unwrap();
     in_time("second stop", server.shutdown()).await.unwrap();

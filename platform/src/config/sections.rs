@@ -146,6 +146,9 @@ section! {
     "data" Data {
         /// Directory of everything that is kept on this machine: embedded stores, development secrets.
         dir: PathBuf = "data",
+        /// `tally up` fills a warehouse, in a private Kafka and ClickHouse where the settings name none: some 800 MiB of
+        /// memory, and up to 1.5 GiB more for large questions. Without it no figure is answered.
+        warehouse: bool = "true",
     }
 }
 
@@ -174,8 +177,11 @@ section! {
 section! {
     /// Kafka.
     "kafka" Kafka {
-        /// `host:port` of brokers, with commas between; empty: events are not published, and no warehouse is filled.
+        /// `host:port` of brokers, with commas between; empty is a private broker for `tally up`, and elsewhere none:
+        /// events are not published, and no warehouse is filled.
         brokers: String = "",
+        /// Port of the private broker on this machine's loopback address; 0 is a free one at each start.
+        port: u16 = "0" in 0..=65_535,
         /// Copies of each record.
         replication: u16 = "1" in 1..=9,
         /// Days that records are kept: the longest that a loader may be away without a refill from the log.
@@ -186,8 +192,10 @@ section! {
 section! {
     /// ClickHouse.
     "clickhouse" ClickHouse {
-        /// http:// URL; empty: there is no warehouse, and no figure is answered.
+        /// http:// URL; empty is a private server for `tally up`, and elsewhere none: no figure is answered.
         url: String = "",
+        /// Port of the private server on this machine's loopback address; 0 is a free one at each start.
+        port: u16 = "8123" in 0..=65_535,
         /// The database of the warehouse; it exists, and its tables are made by `tally analytics`.
         database: String = "warehouse",
         /// Who writes the warehouse and asks it for figures.

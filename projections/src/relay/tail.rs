@@ -5,7 +5,6 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
@@ -43,9 +42,8 @@ pub(super) async fn checked(
     settings: &RelaySettings,
     checkpoint: Checkpoint,
 ) -> Result<Checkpoint, RelayFailure> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", &settings.brokers)
-        .set("client.id", "tally-relay")
+    let consumer: BaseConsumer = settings
+        .client()
         // a consumer must have one; nothing is ever committed
         .set("group.id", "tally-relay")
         .set("enable.auto.commit", "false")

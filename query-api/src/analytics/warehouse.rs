@@ -168,7 +168,7 @@ fn overloaded() -> Problem {
 }
 
 fn absent() -> Problem {
-    let detail = "this installation has no warehouse, so it has no figures; its operator sets clickhouse.url";
+    let detail = "this installation has no warehouse, so it has no figures; its operator sets clickhouse.url, or data.warehouse for one machine";
     Problem::unavailable("warehouse_unavailable", detail, RETRY_SECONDS)
 }
 

@@ -1,4 +1,6 @@
-//! `tally rebuild`: a read model from the first event on, beside the one that is served, then the swap.
+//! `tally rebuild`: a read model, or the warehouse, from the first event on, beside the one that is served, then the swap.
+
+mod warehouse;
 
 use anyhow::Context;
 use clap::Args;
@@ -11,19 +13,28 @@ use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::foundation::{Database, Log};
+use crate::foundation::{self, Database, Log};
+
+/// What the warehouse is called here.
+const WAREHOUSE: &str = "warehouse";
 
 /// Where nobody looks at a bar, a line this often.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
 const STYLE: &str = "{msg:10} [{bar:30}] {percent:>3} %  {prefix}  {elapsed}, {eta} to go";
 
-/// A read model anew.
+/// A read model anew, or the warehouse.
 #[derive(Args)]
 pub(crate) struct Rebuild {
-    /// Which; none is all of them, one after the other.
-    #[arg(value_parser = clap::builder::PossibleValuesParser::new(projections::view_names()))]
+    /// Which; none is all read models, one after the other.
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(names()))]
     views: Vec<String>,
+}
+
+fn names() -> Vec<&'static str> {
+    let mut names = projections::view_names();
+    names.push(WAREHOUSE);
+    names
 }
 
 impl Rebuild {
@@ -40,7 +51,13 @@ impl Rebuild {
             self.views.clone()
         };
         for view in &views {
-            rebuild(&deps, view, &shutdown).await?;
+            if view == WAREHOUSE {
+                let client = foundation::warehouse::beside(config)?
+                    .context("there is no warehouse: start it with `tally up`, or set clickhouse.url")?;
+                warehouse::rebuild(config, &*log.log, &database.pool, &client, &shutdown).await?;
+            } else {
+                rebuild(&deps, view, &shutdown).await?;
+            }
         }
         drop(deps);
         database.close().await?;

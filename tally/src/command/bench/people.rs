@@ -33,6 +33,7 @@ impl People {
     pub(super) fn environment(&self) -> Vec<(&'static str, String)> {
         let plain = [
             ("TALLY_EVENT_LOG__LISTEN", "127.0.0.1:0"),
+            ("TALLY_DATA__WAREHOUSE", "false"),
             ("TALLY_LIMITS__CHAT_MESSAGES", MESSAGES_A_WINDOW),
             ("TALLY_LIMITS__REQUESTS_PER_PERSON_SECOND", REQUESTS_A_SECOND),
             ("TALLY_LIMITS__REQUESTS_PER_ADDRESS_SECOND", REQUESTS_A_SECOND),
