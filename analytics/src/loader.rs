@@ -8,7 +8,7 @@
 //! lane.rs         a partition: repeats, holes, what nobody can read
 //! pump.rs         the loop: gather, write, begin again
 //! delivery.rs     dead letters, facts, progress, until it is done
-//! halts.rs        partitions that stand still
+//! halts.rs        partitions that stand still, and how long they may
 //! rollups.rs      roll-ups, beside all this
 //! ```
 
@@ -53,13 +53,23 @@ pub struct LoaderSettings {
     pub group: String,
     /// The topic; what nobody can read goes to the topic of that name with `.dead` behind it.
     pub topic: String,
+    /// How long records may be missing before that counts as a halt. Loading goes on by itself whenever they come.
+    pub hole_patience: Duration,
 }
+
+/// A relay that lost the lead may have records under way for 30 s, and the next one, which fills what they ran ahead of, needs as long at worst.
+const HOLE_PATIENCE: Duration = Duration::from_secs(60);
 
 impl LoaderSettings {
     /// The topic of the relay, for the one group of loaders.
     #[must_use]
     pub fn new(brokers: impl Into<String>) -> Self {
-        Self { brokers: brokers.into(), group: "tally-loader".to_owned(), topic: TOPIC.to_owned() }
+        Self {
+            brokers: brokers.into(),
+            group: "tally-loader".to_owned(),
+            topic: TOPIC.to_owned(),
+            hole_patience: HOLE_PATIENCE,
+        }
     }
 }
 
@@ -142,10 +152,13 @@ async fn load(deps: LoaderDeps, board: &Arc<Board>, stop: &CancellationToken, ta
     while !stop.is_cancelled() {
         let joined = Reader::join(&settings.brokers, &settings.group, &settings.topic);
         let error = match joined {
-            Ok(joined) => match Pump::new(delivery.clone(), rollups.clone(), joined).run(stop).await {
-                End::Stopped => return,
-                End::Broken(error) => error,
-            },
+            Ok(joined) => {
+                let pump = Pump::new(delivery.clone(), rollups.clone(), joined, settings.hole_patience);
+                match pump.run(stop).await {
+                    End::Stopped => return,
+                    End::Broken(error) => error,
+                }
+            }
             Err(error) => error,
         };
         let detail = Chain(&error).to_string();

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::lane::{Halt, Lane};
 use crate::warehouse::Progress;
 
-/// The first look: Kafka may have begun at another offset than we asked for.
+/// The first look at a record that only a newer version can read, and between the two looks that make a halt sure.
 const FIRST: Duration = Duration::from_millis(250);
 
 /// The longest pause between looks: how late a cure is noticed.
@@ -22,38 +22,59 @@ struct Halted {
 }
 
 /// The partitions that stand still. A halt counts once it was met again after a look at the warehouse.
-#[derive(Default)]
-pub(crate) struct Halts(BTreeMap<i32, Halted>);
+pub(crate) struct Halts {
+    /// How long a hole may cure itself.
+    patience: Duration,
+    halted: BTreeMap<i32, Halted>,
+}
 
 impl Halts {
+    pub(crate) fn new(patience: Duration) -> Self {
+        Self { patience, halted: BTreeMap::new() }
+    }
+
     /// A record was refused.
     pub(crate) fn note(&mut self, partition: i32, lane: &Lane) {
         let Some(halt) = lane.halt() else { return };
-        let halted = self.0.entry(partition).or_insert_with(|| Halted {
+        let pause = match halt {
+            Halt::Hole { .. } => self.patience,
+            Halt::Unknown { .. } => FIRST,
+        };
+        let halted = self.halted.entry(partition).or_insert_with(|| Halted {
             looks: 0,
-            due: Instant::now() + FIRST,
+            due: Instant::now() + pause,
             seen: halt.clone(),
         });
+        if halted.looks == 0 && halted.seen != *halt {
+            halted.due = halted.due.min(Instant::now() + pause);
+        }
         halted.seen = halt.clone();
+    }
+
+    /// A partition took a record. Another halt is another matter, with patience of its own.
+    pub(crate) fn note_taken(&mut self, partition: i32, lane: &Lane) {
+        if lane.halt().is_none() && self.halted.remove(&partition).is_some() {
+            tracing::info!(partition, "partition {partition} goes on");
+        }
     }
 
     /// The partitions that are due, of those that may be looked at now.
     pub(crate) fn due(&self, now: Instant, is_free: impl Fn(i32) -> bool) -> BTreeSet<i32> {
-        let due = self.0.iter().filter(|(partition, halted)| halted.due <= now && is_free(**partition));
+        let due = self.halted.iter().filter(|(partition, halted)| halted.due <= now && is_free(**partition));
         due.map(|(partition, _)| *partition).collect()
     }
 
     /// When the next one is due.
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.0.values().map(|halted| halted.due).min()
+        self.halted.values().map(|halted| halted.due).min()
     }
 
     /// The warehouse was asked about a partition. True: the lane begins again, and its reader has to move.
     pub(crate) fn look(&mut self, partition: i32, lane: &mut Lane, found: Option<Progress>) -> bool {
-        let Some(halted) = self.0.get_mut(&partition) else { return false };
+        let Some(halted) = self.halted.get_mut(&partition) else { return false };
         if lane.halt().is_none() {
-            tracing::info!(partition, "partition {partition} goes on");
-            self.0.remove(&partition);
+            // it was read by another loader in between, or anew
+            self.halted.remove(&partition);
             return false;
         }
         halted.looks = halted.looks.saturating_add(1);
@@ -66,7 +87,8 @@ impl Halts {
         let was = lane.confirmed().map(|confirmed| confirmed.position);
         let has_moved = found.map(|found| found.position) != was;
         match halted.seen {
-            // what is missing may stand before the place where we began to read, or come later; once is enough for the former
+            // what is missing may come later, or stand before the place where we began to read: the topic may have been made anew. Once is
+            // enough for the latter
             Halt::Hole { .. } if halted.looks > 1 && !has_moved => false,
             Halt::Hole { .. } => {
                 lane.restart(found, true);
@@ -81,11 +103,11 @@ impl Halts {
 
     /// Whether the halt of a partition was met again after a look.
     pub(crate) fn is_sure(&self, partition: i32) -> bool {
-        self.0.get(&partition).is_some_and(|halted| halted.looks > 1)
+        self.halted.get(&partition).is_some_and(|halted| halted.looks > 1)
     }
 
     /// Forgets partitions that are not ours.
     pub(crate) fn keep(&mut self, partitions: &BTreeSet<i32>) {
-        self.0.retain(|partition, _| partitions.contains(partition));
+        self.halted.retain(|partition, _| partitions.contains(partition));
     }
 }

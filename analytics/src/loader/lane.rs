@@ -22,6 +22,8 @@ pub(crate) struct Lane {
     offset: Option<i64>,
     /// The next record that Kafka gives; beyond `offset` where records are looked at in search of one that follows.
     read_to: Option<i64>,
+    /// Up to where it was read before it went back to the beginning in search of what is missing.
+    searched_to: Option<i64>,
     gathered: Batch,
     halt: Option<Halt>,
     /// Nothing is taken before the next restart: the record at `offset` is for a newer version of the code.
@@ -31,12 +33,12 @@ pub(crate) struct Lane {
 /// Why a partition does not go on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Halt {
-    /// Records are missing before this one. Loading goes on with any record that follows on what the warehouse has.
+    /// Records ran ahead of the chain. They are passed over, and loading goes on with any record that follows on what the warehouse has.
     Hole {
-        /// The record.
+        /// Of the records that ran ahead the one that comes nearest.
         position: Position,
-        /// The one before it, which never came.
-        previous: Option<Position>,
+        /// The one before it, which did not come.
+        previous: Position,
     },
     /// A newer version of the code wrote this.
     Unknown {
@@ -50,11 +52,8 @@ pub(crate) enum Halt {
 impl fmt::Display for Halt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Hole { position, previous: Some(previous) } => {
+            Self::Hole { position, previous } => {
                 write!(f, "the record before position {position}, which is that of {previous}, never came")
-            }
-            Self::Hole { position, previous: None } => {
-                write!(f, "records before position {position} never came")
             }
             Self::Unknown { offset, detail } => write!(f, "the record at offset {offset}: {detail}"),
         }
@@ -99,6 +98,7 @@ impl Lane {
             time: None,
             offset: None,
             read_to: None,
+            searched_to: None,
             gathered: Batch::default(),
             halt: None,
             is_stopped: false,
@@ -121,6 +121,9 @@ impl Lane {
             (false, None) if is_ahead => self.offset,
             (false, told) => told,
         };
+        if from_beginning {
+            self.searched_to = self.searched_to.max(self.read_to);
+        }
         self.read_to = self.offset;
         self.confirmed = confirmed;
         self.reached = confirmed.map(|confirmed| confirmed.position);
@@ -137,9 +140,9 @@ impl Lane {
         self.read_to = Some(message.offset + 1);
         match Record::decode(message.payload) {
             Ok(Record::Watermark(watermark)) => {
-                let link = self.link(watermark.position, watermark.previous);
                 let is_later = self.time.is_none_or(|time| watermark.time.millis_since(time) > 0);
-                if link == Link::Repeat && Some(watermark.position) == self.reached && is_later {
+                // in a hole even time stands still: nothing moves but by what is missing
+                if Some(watermark.position) == self.reached && is_later && self.halt.is_none() {
                     self.time = Some(watermark.time);
                     return self.gather(message, None);
                 }
@@ -176,17 +179,27 @@ impl Lane {
                 }
                 Taken::Dropped
             }
-            Link::Hole => {
-                if !matches!(self.halt, Some(Halt::Hole { .. })) {
-                    self.halt = Some(Halt::Hole { position, previous });
-                }
-                Taken::Refused
-            }
+            Link::Hole => self.refuse(position, previous),
             Link::Next => {
                 add(self);
                 self.gather(message, Some(position))
             }
         }
+    }
+
+    /// A record that runs ahead of the chain is passed over, and not kept: `offset` stays where the first of them is, and who fills the
+    /// hole says them all again.
+    fn refuse(&mut self, position: Position, previous: Option<Position>) -> Taken {
+        // a record without one before it makes no hole; it may stand beyond one
+        if let Some(previous) = previous {
+            match &self.halt {
+                Some(Halt::Hole { previous: nearest, .. }) if *nearest <= previous => {}
+                Some(Halt::Unknown { .. } | Halt::Hole { .. }) | None => {
+                    self.halt = Some(Halt::Hole { position, previous });
+                }
+            }
+        }
+        Taken::Refused
     }
 
     fn gather(&mut self, message: Message<'_>, position: Option<Position>) -> Taken {
@@ -206,9 +219,12 @@ impl Lane {
     fn take_unreadable(&mut self, message: Message<'_>, error: &RecordError) -> Taken {
         let place = Record::place(message.payload);
         if is_of_newer_version(error) {
-            if place.is_some_and(|(position, previous)| self.link(position, previous) == Link::Repeat) {
-                self.offset = self.read_to;
-                return Taken::Dropped;
+            // only the next record of the chain must be read: others may be passed over
+            match place.map(|(position, previous)| (self.link(position, previous), position, previous)) {
+                Some((Link::Repeat | Link::Hole, position, previous)) => {
+                    return self.follow(message, position, previous, |_| {});
+                }
+                Some((Link::Next, ..)) | None => {}
             }
             self.read_to = Some(message.offset);
             self.halt = Some(Halt::Unknown { offset: message.offset, detail: error.to_string() });
@@ -220,8 +236,8 @@ impl Lane {
             Some((position, previous)) => {
                 self.follow(message, position, previous, |lane| lane.gathered.dead.push(letter))
             }
-            // while records are searched it was seen already, or will be again
-            None if self.halt.is_some() => Taken::Refused,
+            // in search of what is missing it is seen again
+            None if self.halt.is_some() && self.read_to <= self.searched_to => Taken::Dropped,
             None => {
                 self.gathered.dead.push(letter);
                 self.gather(message, None)
@@ -229,8 +245,9 @@ impl Lane {
         }
     }
 
-    /// Everything up to `previous` is there: then the record is the next. The first record of a partition has none before it and follows on anything,
-    /// as a back-fill may have come further than the partition's silence; but it does not cure a hole.
+    /// Everything up to `previous` is there: then the record is the next. The first record of a partition has none before it, so it follows on
+    /// anything: a back-fill may have come further than the partition's silence. It cures a hole that lies behind it, as the relay says everything
+    /// again where the topic is made anew. Beyond what is known to be missing it contradicts what others said, and is not believed.
     fn link(&self, position: Position, previous: Option<Position>) -> Link {
         if self.reached.is_some_and(|reached| position <= reached) {
             return Link::Repeat;
@@ -238,8 +255,10 @@ impl Lane {
         let follows = match (previous, self.reached) {
             (Some(previous), Some(reached)) => previous <= reached,
             (Some(_), None) => false,
-            (None, Some(_)) => !matches!(self.halt, Some(Halt::Hole { .. })),
-            (None, None) => true,
+            (None, _) => match &self.halt {
+                Some(Halt::Hole { previous: missing, .. }) => position <= *missing,
+                Some(Halt::Unknown { .. }) | None => true,
+            },
         };
         if follows { Link::Next } else { Link::Hole }
     }

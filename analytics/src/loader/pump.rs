@@ -83,6 +83,7 @@ impl Pump {
         delivery: Delivery,
         rollups: Rollups,
         (reader, decided): (Reader, mpsc::UnboundedReceiver<Membership>),
+        hole_patience: Duration,
     ) -> Self {
         Self {
             delivery,
@@ -94,7 +95,7 @@ impl Pump {
             gathering_since: None,
             is_paused: false,
             is_kafka_away: false,
-            halts: Halts::default(),
+            halts: Halts::new(hole_patience),
             told_at: Instant::now(),
         }
     }
@@ -169,6 +170,7 @@ impl Pump {
         match taken {
             Taken::Gathered => {
                 self.gathering_since.get_or_insert_with(Instant::now);
+                self.halts.note_taken(partition, lane);
             }
             Taken::Dropped => metrics::counter!("loader_repeats_total").increment(1),
             Taken::Refused => {

@@ -1,7 +1,7 @@
 //! What cannot be loaded: holes, poison, and what a newer version says.
 
-use schemas::Position;
 use schemas::published::{Published, partition_of};
+use schemas::{Position, Timestamp};
 
 use crate::scene::{Scene, until_state};
 use crate::stores::with_stores;
@@ -118,6 +118,50 @@ fn what_a_newer_version_says_stops_its_partition() {
         assert!(hit.halted.unwrap().contains("upgrade"));
         assert!(hit.position < Some(events[newer].position));
         assert_eq!(loader.state().dead_letters, 0, "it is not set aside");
+        scene.end([loader]).await;
+    });
+}
+
+/// What relays without the lead say: ahead of the chain, and what was said before.
+#[test]
+fn relays_that_take_themselves_for_the_leader_halt_nothing() {
+    with_stores(async |stores| {
+        let mut scene = Scene::new(stores, 8).await;
+        let loader = scene.loader();
+        let events = in_order(&scene.shows);
+        let third = events.len() / 3;
+        scene.topic.publish_some(&events[..third]).await;
+        // records that are still under way when another takes the lead: two such relays, from different places on
+        let first = scene.topic.chain_all(&events[third..2 * third]);
+        let second = scene.topic.chain_all(&events[2 * third..]);
+        for (one, other) in first[third / 2..].chunks(7).zip(second[third / 2..].chunks(5)) {
+            scene.topic.send_raw(other).await;
+            scene.topic.send_raw(one).await;
+        }
+        let beyond = Position(scene.last().0 + 1);
+        let ahead = scene.topic.watermarks(beyond, Timestamp::from_millis(9_000_000_000_000));
+        scene.topic.send_raw(&ahead).await;
+        // what nobody can read is set aside at once, so that it can be seen when all before it was looked at
+        let garbage: Vec<_> = (0..12).map(|partition| (partition, b"garbage".to_vec())).collect();
+        scene.topic.send_raw(&garbage).await;
+        until_state(&loader, "it has looked at everything", |state| state.dead_letters >= 12).await;
+        let state = loader.state();
+        let passed_over = events[third..third + third / 2].iter().chain(&events[2 * third..][..third / 2]);
+        for missing in passed_over {
+            let hit = &state.partitions[&partition_of(&missing.stream)];
+            assert!(hit.position < Some(missing.position), "{hit:?} promises {}", missing.position);
+            assert!(hit.time.is_none_or(|time| time.millis_since(events.last().unwrap().occurred_at) <= 0));
+        }
+        assert_eq!(state.halted(), 0, "nothing is wrong yet");
+        // a loader that takes over in the hole
+        loader.shutdown().await;
+        let loader = scene.loader();
+        for said in [&first, &second[..third / 2], &first[third / 3..], &second, &ahead] {
+            scene.topic.send_raw(said).await;
+        }
+        scene.loaded(beyond).await;
+        scene.compare().await;
+        assert_eq!(loader.state().halted(), 0);
         scene.end([loader]).await;
     });
 }

@@ -53,6 +53,8 @@ impl<'s> Scene<'s> {
         let settings = LoaderSettings {
             group,
             topic: self.topic.name.clone(),
+            // long enough for what is said at once, short enough for those who wait for the alarm
+            hole_patience: Duration::from_secs(2),
             ..LoaderSettings::new(self.stores.kafka.bootstrap())
         };
         LoaderDeps {

@@ -80,8 +80,12 @@ impl Topic {
         self.close(&events).await;
     }
 
+    pub fn chain_all(&mut self, events: &[Published]) -> Vec<(i32, Vec<u8>)> {
+        events.iter().map(|event| self.chain(event.clone())).collect()
+    }
+
     pub async fn publish_some(&mut self, events: &[Published]) {
-        let records = events.iter().map(|event| self.chain(event.clone())).collect();
+        let records = self.chain_all(events);
         self.send(records).await;
     }
 
@@ -92,14 +96,18 @@ impl Topic {
     }
 
     pub async fn watermark(&mut self, position: Position, time: Timestamp) {
-        let records = (0..PARTITIONS.cast_signed())
-            .map(|partition| {
-                let previous = self.previous.insert(partition, position);
-                let watermark = Watermark { partition, position, previous, time };
-                (partition, Record::Watermark(watermark).encode().unwrap())
-            })
-            .collect();
+        let records = self.watermarks(position, time);
         self.send(records).await;
+    }
+
+    /// Watermarks as the next of all partitions.
+    pub fn watermarks(&mut self, position: Position, time: Timestamp) -> Vec<(i32, Vec<u8>)> {
+        let watermark = |partition| {
+            let previous = self.previous.insert(partition, position);
+            let watermark = Watermark { partition, position, previous, time };
+            (partition, Record::Watermark(watermark).encode().unwrap())
+        };
+        (0..PARTITIONS.cast_signed()).map(watermark).collect()
     }
 
     pub async fn send(&mut self, records: Vec<(i32, Vec<u8>)>) {

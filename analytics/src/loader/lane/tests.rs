@@ -48,6 +48,8 @@ fn told(lane: &mut Lane) -> (u64, i64) {
     (next.position.0, next.offset.unwrap())
 }
 
+mod holes;
+
 #[test]
 fn records_that_follow_are_gathered_and_repeats_dropped() {
     let mut lane = Lane::new(3, None);
@@ -78,38 +80,6 @@ fn a_later_watermark_at_the_same_place_moves_the_time_and_an_earlier_does_not() 
         (next.position, next.time, next.offset),
         (Position(20), Timestamp::from_millis(TIME_MS + 1_000), Some(8))
     );
-}
-
-#[test]
-fn a_hole_lets_nothing_past_but_what_follows() {
-    let mut lane = Lane::new(3, progress(20, Some(5)));
-    assert_eq!(take(&mut lane, 5, &event(30, Some(20))), Taken::Gathered);
-    assert_eq!(take(&mut lane, 6, &event(50, Some(40))), Taken::Refused);
-    assert_eq!(take(&mut lane, 7, &event(60, Some(50))), Taken::Refused);
-    assert!(lane.halt().unwrap().to_string().contains("40"));
-    // what was gathered before it is told, and not one offset further
-    assert_eq!(told(&mut lane), (30, 6));
-    // the relay says it again
-    assert_eq!(take(&mut lane, 8, &event(30, Some(20))), Taken::Dropped);
-    assert_eq!(take(&mut lane, 9, &event(40, Some(30))), Taken::Gathered);
-    assert_eq!(lane.halt(), None);
-    assert_eq!(take(&mut lane, 10, &event(50, Some(40))), Taken::Gathered);
-    assert_eq!(told(&mut lane), (50, 11));
-}
-
-#[test]
-fn the_first_record_of_a_partition_follows_on_anything() {
-    // the log was filled in up to 40 where the partition had nothing yet
-    let mut lane = Lane::new(3, progress(40, None));
-    assert_eq!(take(&mut lane, 0, &event(50, None)), Taken::Gathered);
-    // but it does not tell what is missing
-    let mut lane = Lane::new(3, progress(40, None));
-    assert_eq!(take(&mut lane, 0, &event(60, Some(50))), Taken::Refused);
-    assert_eq!(take(&mut lane, 1, &event(70, None)), Taken::Refused);
-    assert_eq!(take(&mut lane, 2, &event(50, Some(40))), Taken::Gathered);
-    // and a warehouse that has nothing lacks what came before
-    let mut lane = Lane::new(3, None);
-    assert_eq!(take(&mut lane, 9, &event(50, Some(40))), Taken::Refused);
 }
 
 #[test]
