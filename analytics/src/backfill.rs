@@ -136,7 +136,7 @@ impl<F: FnMut(Filled) + Send> Backfill<F> {
             self.filled.to_roll_up = self.stale.len();
             (self.observe)(self.filled);
         }
-        let progress = Progress { position: up_to.position, time: up_to.time, offset: None };
+        let progress = Progress { position: up_to.position, time: up_to.time, offset: None, told_at: None };
         let partitions = i32::try_from(self.partitions).unwrap_or(i32::MAX);
         let reached: BTreeMap<i32, Progress> =
             (0..partitions).map(|partition| (partition, progress)).collect();

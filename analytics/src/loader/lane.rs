@@ -269,6 +269,7 @@ impl Lane {
             position,
             time,
             offset: self.offset,
+            told_at: None,
         });
         let batch = std::mem::take(&mut self.gathered);
         Parcel { partition: self.partition, batch, believed: self.confirmed, next }

@@ -35,7 +35,12 @@ fn with(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
 }
 
 fn progress(position: u64, offset: Option<i64>) -> Option<Progress> {
-    Some(Progress { position: Position(position), time: Timestamp::from_millis(TIME_MS), offset })
+    Some(Progress {
+        position: Position(position),
+        time: Timestamp::from_millis(TIME_MS),
+        offset,
+        told_at: Some(Timestamp::from_millis(TIME_MS)),
+    })
 }
 
 fn take(lane: &mut Lane, offset: i64, payload: &[u8]) -> Taken {

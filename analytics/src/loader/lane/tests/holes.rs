@@ -176,7 +176,8 @@ fn what_a_newer_version_says_ahead_of_the_chain_stops_nothing() {
 fn what_nobody_can_read_is_set_aside_in_a_hole_as_well_but_not_again_in_search_of_what_is_missing() {
     let mut said = Said::after(20, 5).event(40, 30, Refused).then(b"garbage", Gathered);
     let parcel = said.lane.send();
-    assert_eq!((parcel.batch.dead.len(), parcel.next), (1, progress(20, Some(5))));
+    assert_eq!(parcel.batch.dead.len(), 1);
+    assert_eq!(parcel.next.map(|next| (next.position.0, next.offset)), Some((20, Some(5))));
     said.lane.restart(parcel.next, true);
     said.offset = 3;
     let mut said = said.then(b"older garbage", Dropped).event(20, 10, Dropped).event(40, 30, Refused);
