@@ -86,6 +86,19 @@ pub struct LoaderDeps {
     pub layout: Layout,
 }
 
+/// What the loader counts, here and there.
+const COUNTERS: [&str; 9] = [
+    "loader_batches_total",
+    "loader_dead_letters_total",
+    "loader_kafka_errors_total",
+    "loader_records_total",
+    "loader_repeats_total",
+    "loader_retries_total",
+    "loader_rewinds_total",
+    "loader_rollups_total",
+    "loader_rows_total",
+];
+
 /// A running loader. Dropping it stops it too, without waiting.
 pub struct Loader {
     board: Arc<Board>,
@@ -98,6 +111,10 @@ impl Loader {
     #[must_use]
     pub fn start(deps: LoaderDeps) -> Self {
         let (board, stop, tasks) = (Arc::<Board>::default(), CancellationToken::new(), TaskTracker::new());
+        for counter in COUNTERS {
+            // there from the beginning, so that the first count is a rise
+            metrics::counter!(counter).increment(0);
+        }
         let (told, until, tracker) = (Arc::clone(&board), stop.clone(), tasks.clone());
         tasks.spawn(async move {
             load(deps, &told, &until, &tracker).await;

@@ -47,8 +47,8 @@ const LINGER: Duration = Duration::from_millis(5);
 /// Memory for records under way, in KiB: more than the publisher ever has under way at once.
 const QUEUE_KIB_MAX: usize = 256 * 1024;
 
-/// How often the lag is told: as exact as an operator needs it.
-const LAG_INTERVAL: Duration = Duration::from_secs(1);
+/// How often lag and halts are told: as exact as an operator needs it.
+const TELL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Where Kafka is, and what the topic is to be like.
 #[derive(Clone, Debug)]
@@ -165,7 +165,7 @@ impl Relay {
     #[must_use]
     pub fn start(deps: RelayDeps) -> Self {
         let (board, stop, tasks) = (Arc::default(), CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(tell_lag(deps.clock.clone(), Arc::clone(&board), stop.clone()));
+        tasks.spawn(tell(deps.clock.clone(), Arc::clone(&board), stop.clone()));
         tasks.spawn(run(deps, Arc::clone(&board), stop.clone()));
         tasks.close();
         Self { board, stop, tasks }
@@ -201,14 +201,21 @@ impl Drop for Relay {
     }
 }
 
-/// Tells how far the topic is behind, also while nothing can be published.
-async fn tell_lag(clock: Clock, board: Arc<Mutex<Board>>, stop: CancellationToken) {
-    while tokio::time::timeout(LAG_INTERVAL, stop.cancelled()).await.is_err() {
-        let until = board.lock().until;
-        if let Some(until) = until {
-            #[expect(clippy::cast_precision_loss, reason = "2^52 ms are 140,000 years")]
-            metrics::gauge!("relay_lag_seconds").set(clock.now().millis_since(until).max(0) as f64 / 1_000.0);
-        }
+/// Tells how far the topic is behind, also while nothing can be published, and whether somebody must look. Who stands by is not behind.
+async fn tell(clock: Clock, board: Arc<Mutex<Board>>, stop: CancellationToken) {
+    for counter in ["relay_records_total", "relay_refills_total", "relay_terms_failed_total"] {
+        // there from the beginning, so that the first count is a rise
+        metrics::counter!(counter).increment(0);
+    }
+    while tokio::time::timeout(TELL_INTERVAL, stop.cancelled()).await.is_err() {
+        let (until, is_halted) = {
+            let board = board.lock();
+            (board.until, matches!(board.state, RelayState::Halted { .. }))
+        };
+        let lag_ms = until.map_or(0, |until| clock.now().millis_since(until).max(0));
+        #[expect(clippy::cast_precision_loss, reason = "2^52 ms are 140,000 years")]
+        metrics::gauge!("relay_lag_seconds").set(lag_ms as f64 / 1_000.0);
+        metrics::gauge!("relay_halted").set(u8::from(is_halted));
     }
 }
 

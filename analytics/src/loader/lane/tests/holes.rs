@@ -227,7 +227,7 @@ prop_compose! {
     ) -> Vec<u64> {
         // up to here the leader before it had acknowledgements, so it stands before all of the last term
         let mut topic: Vec<u64> = (0..first).collect();
-        let last = begin.index(first as usize + 1) as u64;
+        let last = begin.index(usize::try_from(first).unwrap() + 1) as u64;
         let terms: Vec<Term> = others.iter().map(|(from, count)| (*from, (from + count).min(LOG)))
             .chain([(first, LOG), (last, LOG)])
             .collect();
