@@ -85,6 +85,9 @@ pub enum Scope {
     Platform,
 }
 
+/// Threads of a question about shows. A show is some granules, and more threads than it takes to read those cost more to set up than they save.
+const THREADS_A_SHOW: u32 = 2;
+
 impl Figures {
     /// Over a client with its database set.
     #[must_use]
@@ -102,9 +105,11 @@ impl Figures {
     fn of_shows(&self, sql: &str, shows: &[ShowId], as_of: AsOf) -> Query {
         self.client
             .query_raw(sql)
+            .with_setting("max_threads", THREADS_A_SHOW.to_string())
             .param("shows", shows.iter().map(ToString::to_string).collect::<Vec<_>>())
             .param("streams", shows.iter().map(|show| streams::show(*show)).collect::<Vec<_>>())
             .param("position", as_of.position.0)
+            .param("positions", vec![as_of.position.0; shows.len()])
             .param("time_ms", as_of.time.millis())
     }
 

@@ -23,11 +23,12 @@ struct Migration {
 }
 
 /// In the order in which they are applied.
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     Migration { name: "0001_facts", sql: include_str!("../../migrations/clickhouse/0001_facts.sql") },
     Migration { name: "0002_views", sql: include_str!("../../migrations/clickhouse/0002_views.sql") },
     Migration { name: "0003_rollups", sql: include_str!("../../migrations/clickhouse/0003_rollups.sql") },
     Migration { name: "0004_loader", sql: include_str!("../../migrations/clickhouse/0004_loader.sql") },
+    Migration { name: "0005_speed", sql: include_str!("../../migrations/clickhouse/0005_speed.sql") },
 ];
 
 /// The tables that the retention is for.

@@ -46,12 +46,13 @@ impl AudienceTotals {
     }
 }
 
+/// Persons are counted once however often they stand there, so they need no look for repeats.
 const TOTALS: &str = concat!(
     "
 SELECT
     count() AS shows,
     sum(s.total_views) AS total_views,
-    assumeNotNull((SELECT uniqExact(person) FROM show_viewers WHERE ",
+    assumeNotNull((SELECT uniqExact(person) FROM rollup_show_viewers WHERE ",
     scope!(),
     ")) AS unique_viewers,
     max(s.peak_viewers) AS peak_viewers,

@@ -89,14 +89,16 @@ GROUP BY dimension, name"
 
 const OF_SHOW: &str = of_shows!(groups_of!("SELECT country, city, device_type FROM viewers"));
 
-/// The first session is the one that stands first in the log: no two stand at one place, so the answer does not depend on chance.
+/// The first session is the one that stands first in the log: no two stand at one place, so the answer does not depend on chance, nor on
+/// repeats: an older copy that knew less had a later first session, or the same.
 const OF_SCOPE: &str = groups_of!(concat!(
     "
     SELECT
-        argMin(v.country, first_position) AS country,
-        argMin(v.city, first_position) AS city,
-        argMin(v.device_type, first_position) AS device_type
-    FROM show_viewers AS v
+        argMin((v.country, v.city, v.device_type), first_position) AS first,
+        first.1 AS country,
+        first.2 AS city,
+        first.3 AS device_type
+    FROM rollup_show_viewers AS v
     WHERE ",
     scope!(),
     " GROUP BY person"

@@ -35,7 +35,7 @@ pub struct Cohort {
     pub persons: u64,
 }
 
-/// `started_at` is NULL of shows that never started, and nobody watched those.
+/// `started_at` is NULL of shows that never started, and nobody watched those. A repeat is here or there as its first copy is.
 const RETURNING: &str = concat!(
     "
 SELECT countIf(now_here) AS viewers, countIf(now_here AND before_here) AS returning
@@ -46,7 +46,7 @@ FROM (
     scope!(),
     ")) AS now_here,
         max(assumeNotNull(started_at) < fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')) AS before_here
-    FROM show_viewers
+    FROM rollup_show_viewers
     WHERE ({everybody:UInt8} OR creator = {creator:UUID})
         AND started_at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')
     GROUP BY person
@@ -60,7 +60,7 @@ SELECT
     count() AS viewers,
     countIf(person IN (
         SELECT person
-        FROM show_viewers
+        FROM rollup_show_viewers
         WHERE creator = {creator:UUID} AND started_at < (SELECT any(started_at) FROM lifecycle)
     )) AS returning
 FROM viewers"

@@ -9,22 +9,23 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::FigureError;
-use super::definition::{acts, of_shows};
+use super::definition::{acts, known, of_shows};
 use super::show::figures_of_shows;
 
 /// Shows in one refresh: bounds the memory of its queries, and their parameters.
 const SHOWS_MAX: usize = 500;
 
 const COUNT: &str = "
-SELECT toUUID(substring(stream, 6)) AS show_id, uniqExact(revision) AS facts
+SELECT toUUID(substring(stream, 6)) AS show_id, uniqExact(revision) AS facts, max(position) AS last_position
 FROM fact_events
 WHERE stream IN {streams:Array(String)}
 GROUP BY stream";
 
-/// The number of events that were known before the rest was read.
+/// The number of events that were known before the rest was read. The rest is read up to the last of them: events that come meanwhile have other
+/// rows in the warehouse first, and a part of an event must not count.
 macro_rules! facts {
     ($show:literal) => {
-        concat!("{facts:Array(UInt64)}[indexOf({shows:Array(UUID)}, ", $show, ")] AS facts")
+        concat!("transform(", $show, ", {shows:Array(UUID)}, {facts:Array(UInt64)}, toUInt64(0)) AS facts")
     };
 }
 
@@ -33,8 +34,9 @@ const SHOWS: &str = figures_of_shows!(
 SELECT
     show_id, creator, title, category, currency, status, started_at, ended_at,
     fromUnixTimestamp64Milli(until_ms, 'UTC') AS as_of,
-    duration_ms, viewer_count, peak_viewers, total_views, unique_viewers, watch_ms, possible_watch_ms, messages,
-    reactions, engaged, tippers, tips, tips_count, pending_tips,
+    duration_ms, viewer_count, closing_viewer_count, peak_viewers, total_views, unique_viewers, watch_ms, possible_watch_ms,
+    messages, reactions, engaged, tippers, tips, tips_count, pending_tips,
+    transform(show_id, {shows:Array(UUID)}, {positions:Array(UInt64)}, toUInt64(0)) AS last_position,
     ",
     facts!("show_id"),
     "
@@ -88,8 +90,9 @@ watched AS (
 ),
 tipped AS (
     SELECT show_id, intDiv(toUnixTimestamp64Milli(occurred_at), 900000) AS quarter, sum(amount) AS tips
-    FROM tip_changes
-    WHERE show_id IN {shows:Array(UUID)} AND position <= {position:UInt64} AND kind = 'CAPTURED'
+    ",
+    known!("fact_tip_changes"),
+    " AND kind = 'CAPTURED'
     GROUP BY show_id, quarter
 )
 SELECT
@@ -121,8 +124,8 @@ const ROLLUPS: [(&str, &str, &str); 3] = [
     (
         "rollup_shows",
         "show_id, creator, title, category, currency, status, started_at, ended_at, as_of, duration_ms, viewer_count, \
-         peak_viewers, total_views, unique_viewers, watch_ms, possible_watch_ms, messages, reactions, engaged, \
-         tippers, tips, tips_count, pending_tips, facts",
+         closing_viewer_count, peak_viewers, total_views, unique_viewers, watch_ms, possible_watch_ms, messages, reactions, \
+         engaged, tippers, tips, tips_count, pending_tips, last_position, facts",
         SHOWS,
     ),
 ];
@@ -132,6 +135,7 @@ struct Known {
     #[serde(with = "clickhouse::serde::uuid")]
     show_id: Uuid,
     facts: u64,
+    last_position: u64,
 }
 
 /// Makes the roll-ups of shows anew. To be called after the facts of a batch are in, `fact_events` last of them. Where it is cut off, a show whose
@@ -143,15 +147,14 @@ pub async fn refresh(client: &Client, shows: &[ShowId]) -> Result<(), FigureErro
     for shows in shows.chunks(SHOWS_MAX) {
         let streams: Vec<String> = shows.iter().map(|show| streams::show(*show)).collect();
         let known: Vec<Known> = client.query_raw(COUNT).param("streams", &streams).fetch_all().await?;
-        let (shows, facts): (Vec<String>, Vec<u64>) =
-            known.iter().map(|known| (known.show_id.to_string(), known.facts)).unzip();
+        let shows: Vec<ShowId> = known.iter().map(|known| ShowId(known.show_id)).collect();
         for (table, columns, select) in ROLLUPS {
             client
                 .query_raw(&format!("INSERT INTO {table} ({columns}) {select}"))
-                .param("shows", &shows)
-                .param("streams", &streams)
-                .param("facts", &facts)
-                .param("position", u64::MAX)
+                .param("shows", shows.iter().map(ToString::to_string).collect::<Vec<_>>())
+                .param("streams", shows.iter().map(|show| streams::show(*show)).collect::<Vec<_>>())
+                .param("facts", known.iter().map(|known| known.facts).collect::<Vec<_>>())
+                .param("positions", known.iter().map(|known| known.last_position).collect::<Vec<_>>())
                 .param("time_ms", 0_i64)
                 .execute()
                 .await?;

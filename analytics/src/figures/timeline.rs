@@ -4,7 +4,7 @@ use clickhouse::Row;
 use schemas::{Money, ShowId};
 use serde::Deserialize;
 
-use super::definition::of_shows;
+use super::definition::{known, of_shows};
 use super::{AsOf, FigureError, Figures, ratio, revenue, signed};
 
 /// A minute of a show, counted from its start; the last one may be shorter. What happens at a minute's very end belongs to the next;
@@ -49,16 +49,19 @@ happened AS (
     FROM steps
     UNION ALL
     SELECT show_id, toUnixTimestamp64Milli(occurred_at), 0, 0, 0, 0, 1, 0, toDecimal128(0, 4)
-    FROM messages
-    WHERE show_id IN {shows:Array(UUID)} AND position <= {position:UInt64}
+    ",
+    known!("fact_messages"),
+    "
     UNION ALL
     SELECT show_id, toUnixTimestamp64Milli(occurred_at), 0, 0, 0, 0, 0, count, toDecimal128(0, 4)
-    FROM reactions
-    WHERE show_id IN {shows:Array(UUID)} AND position <= {position:UInt64}
+    ",
+    known!("fact_reactions"),
+    "
     UNION ALL
     SELECT show_id, toUnixTimestamp64Milli(occurred_at), 0, 0, 0, 0, 0, 0, amount
-    FROM tip_changes
-    WHERE show_id IN {shows:Array(UUID)} AND position <= {position:UInt64} AND kind = 'CAPTURED'
+    ",
+    known!("fact_tip_changes"),
+    " AND kind = 'CAPTURED'
 ),
 parts AS (
     SELECT

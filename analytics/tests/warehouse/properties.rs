@@ -34,22 +34,40 @@ fn every_figure_is_what_brute_force_gives() {
 
 async fn check(engine: &Engine, shows: &[Show], seed: u64, cut: u64, later: i64) {
     let database = Database::new(engine).await;
-    deliver(&database, shows, seed).await;
     let figures = Figures::new(database.client.clone());
     let last = shows.iter().flat_map(|show| &show.events).map(|event| event.position).max().unwrap();
     let position = last * cut / 100;
-    for (position, time) in [(last, BEGIN_MS + later), (position, 0), (u64::MAX, BEGIN_MS + 40_000_000)] {
+    let as_of = |position, time| AsOf { position: Position(position), time: Timestamp::from_millis(time) };
+    deliver_beyond_rollups(&database, shows, position).await;
+    for show in shows {
+        check_show(&figures, show, as_of(position, 0)).await;
+        check_show(&figures, show, as_of(last, BEGIN_MS + later)).await;
+    }
+    deliver(&database, shows, seed).await;
+    for as_of in [as_of(last, BEGIN_MS + later), as_of(position, 0), as_of(u64::MAX, BEGIN_MS + 40_000_000)] {
         for show in shows {
-            check_show(
-                &figures,
-                show,
-                AsOf { position: Position(position), time: Timestamp::from_millis(time) },
-            )
-            .await;
+            check_show(&figures, show, as_of).await;
         }
     }
     check_many(&figures, shows, &world::frame()).await;
     database.drop().await;
+}
+
+/// The events up to a position with their roll-ups, and then all events, of which the roll-ups do not know yet.
+async fn deliver_beyond_rollups(database: &Database, shows: &[Show], position: u64) {
+    for up_to in [position, u64::MAX] {
+        let mut rows = Rows::default();
+        for show in shows {
+            for event in show.events.iter().filter(|event| event.position <= up_to) {
+                world::add(&mut rows, show.id, event);
+            }
+        }
+        database.insert(&rows).await;
+        if up_to == position {
+            let touched: Vec<ShowId> = rows.shows.iter().copied().collect();
+            rollup::refresh(&database.client, &touched).await.unwrap();
+        }
+    }
 }
 
 /// Half of the events first, in any order and some of them twice, then all of them in another order, in other batches.

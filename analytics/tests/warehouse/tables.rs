@@ -18,7 +18,7 @@ async fn migrations_are_applied_once_and_may_be_applied_again() {
     assert_eq!(migrate(&database.client, &Layout::default()).await.unwrap(), Vec::<&str>::new());
     // as after a stop half-way: everything again, over what is there
     database.client.query("TRUNCATE TABLE schema_migrations").execute().await.unwrap();
-    assert_eq!(migrate(&database.client, &Layout::default()).await.unwrap().len(), 4);
+    assert_eq!(migrate(&database.client, &Layout::default()).await.unwrap().len(), 5);
     database.drop().await;
 }
 

@@ -8,6 +8,7 @@ use schemas::ShowId;
 
 use super::Insight;
 use super::period::{Asked, Span};
+use super::warehouse::Source;
 use crate::read_model::{ShowFacts, show_id, store_failed, view};
 
 /// A show that is asked about.
@@ -42,7 +43,7 @@ impl Insight {
     ) -> Result<AboutShow, Problem> {
         self.read_model.positions.reach(&[view::STREAMS], min).await?;
         let (show, facts) = self.show(stream_id, caller).await?;
-        Ok(AboutShow { show, facts, as_of: self.warehouse.reach(min).await? })
+        Ok(AboutShow { show, facts, as_of: self.warehouse.reach(Source::Facts, min).await? })
     }
 
     /// Where a show stands, as of then. What the warehouse has not heard of is about to begin.
@@ -65,7 +66,8 @@ impl Insight {
         let span = asked.span(self.read_model.clock.now())?;
         self.read_model.positions.reach(&[view::STREAMS], min).await?;
         let scope = self.creator(creator_id, caller).await?;
-        Ok(AboutMany { scope, span, period: span.period, as_of: self.warehouse.reach(min).await? })
+        let as_of = self.warehouse.reach(Source::Rollups, min).await?;
+        Ok(AboutMany { scope, span, period: span.period, as_of })
     }
 
     /// The same about all shows.
@@ -77,7 +79,8 @@ impl Insight {
     ) -> Result<AboutMany, Problem> {
         let scope = platform(caller)?;
         let span = asked.span(self.read_model.clock.now())?;
-        Ok(AboutMany { scope, span, period: span.period, as_of: self.warehouse.reach(min).await? })
+        let as_of = self.warehouse.reach(Source::Rollups, min).await?;
+        Ok(AboutMany { scope, span, period: span.period, as_of })
     }
 
     /// A show whose figures the caller may see: its creator, moderators and administrators.

@@ -36,11 +36,20 @@ const GRACE: Duration = Duration::from_secs(1);
 /// How long a query waits for the warehouse, as the API promises.
 const POSITION_WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// For how long what the warehouse had reached is believed: one small question serves all requests of that time.
+/// For how long what a source had reached is believed: one small question serves all requests of that time.
 const REACHED_AGE_MAX: Duration = Duration::from_millis(100);
 
 /// When to try again: where the warehouse is away, has too much to do, or is still being filled.
 const RETRY_SECONDS: u64 = 5;
+
+/// What figures are computed from.
+#[derive(Clone, Copy)]
+pub(super) enum Source {
+    /// The facts: those of one show.
+    Facts,
+    /// The roll-ups, which are made of the facts a little later: those of many shows.
+    Rollups,
+}
 
 /// The warehouse.
 pub(super) struct Warehouse {
@@ -48,7 +57,8 @@ pub(super) struct Warehouse {
     figures: Option<(Figures, Figures)>,
     question_turns: Arc<Semaphore>,
     export_turns: Arc<Semaphore>,
-    reached: Mutex<Option<(Instant, AsOf)>>,
+    loaded: Mutex<Option<(Instant, AsOf)>>,
+    rolled_up: Mutex<Option<(Instant, AsOf)>>,
     positions: Arc<Positions>,
 }
 
@@ -62,7 +72,8 @@ impl Warehouse {
             figures: figures.map(within),
             question_turns: Arc::new(Semaphore::new(QUESTIONS_MAX)),
             export_turns: Arc::new(Semaphore::new(EXPORTS_MAX)),
-            reached: Mutex::new(None),
+            loaded: Mutex::new(None),
+            rolled_up: Mutex::new(None),
             positions,
         }
     }
@@ -106,9 +117,9 @@ impl Warehouse {
         Ok(Body::from_stream(bytes))
     }
 
-    /// Waits until the warehouse has reached what the query asks for, and tells what it has reached.
-    pub(super) async fn reach(&self, min: MinPosition) -> Result<AsOf, Problem> {
-        let mut as_of = self.reached().await?;
+    /// Waits until a source has reached what the query asks for, and tells what it has reached.
+    pub(super) async fn reach(&self, source: Source, min: MinPosition) -> Result<AsOf, Problem> {
+        let mut as_of = self.reached(source).await?;
         let Some(min) = min.0.filter(|min| *min > as_of.position.0) else { return Ok(as_of) };
         self.positions.check_head(min).await?;
         let deadline = Instant::now() + POSITION_WAIT_MAX;
@@ -119,21 +130,30 @@ impl Warehouse {
                 return Err(problem.with("reached", as_of.position.0));
             }
             sleep(REACHED_AGE_MAX).await;
-            as_of = self.reached().await?;
+            as_of = self.reached(source).await?;
         }
         Ok(as_of)
     }
 
-    /// Up to where everything is here. The lock is held while it is asked, so that all who come meanwhile share the answer.
-    async fn reached(&self) -> Result<AsOf, Problem> {
-        let mut reached = self.reached.lock().await;
-        if let Some((at, as_of)) = *reached
+    /// Up to where everything is in a source. The lock is held while it is asked, so that all who come meanwhile share the answer.
+    async fn reached(&self, source: Source) -> Result<AsOf, Problem> {
+        let known = match source {
+            Source::Facts => &self.loaded,
+            Source::Rollups => &self.rolled_up,
+        };
+        let mut known = known.lock().await;
+        if let Some((at, as_of)) = *known
             && at.elapsed() < REACHED_AGE_MAX
         {
             return Ok(as_of);
         }
-        let as_of = self.ask(self.figures()?.as_of(TOPIC, PARTITIONS)).await?.ok_or_else(unprepared)?;
-        *reached = Some((Instant::now(), as_of));
+        let figures = self.figures()?;
+        let asked = match source {
+            Source::Facts => self.ask(figures.as_of(TOPIC, PARTITIONS)).await?,
+            Source::Rollups => self.ask(figures.rolled_up_as_of(TOPIC, PARTITIONS)).await?,
+        };
+        let as_of = asked.ok_or_else(unprepared)?;
+        *known = Some((Instant::now(), as_of));
         Ok(as_of)
     }
 }

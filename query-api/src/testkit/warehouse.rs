@@ -74,6 +74,15 @@ impl Warehouse {
         *self.loaded.lock() = events.len();
     }
 
+    /// Tells that the facts reach up to a position, and nothing of the roll-ups.
+    pub(crate) async fn tell_loaded(&self, position: u64, time: &str) {
+        let sql = "INSERT INTO loader_progress (topic, partition, position, time, offset, updated_at)
+            SELECT {topic:String}, number, {position:UInt64}, parseDateTime64BestEffort({time:String}, 3, 'UTC'), -1, now64(3)
+            FROM numbers({partitions:UInt32})";
+        let tell = self.client.query_raw(sql).param("topic", TOPIC).param("partitions", PARTITIONS);
+        tell.param("position", position).param("time", time).execute().await.unwrap();
+    }
+
     /// Lets the engine itself read a file of its own making, and answer a question about it, which goes by the name `file`.
     pub(crate) async fn read_back(
         &self,

@@ -12,10 +12,13 @@ mod command_to_socket;
 mod durable_chat;
 mod fan_out;
 mod figure;
+mod figures;
+mod freshness;
 mod http;
 mod idle_memory;
 mod lag;
 mod load;
+mod loading;
 mod log_size;
 mod machine;
 mod node_process;
@@ -27,6 +30,8 @@ mod recovery;
 mod resume;
 mod room;
 mod stateless;
+mod told;
+mod warehouse;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
@@ -61,7 +66,8 @@ pub(crate) struct Bench {
     /// A directory on the disk that is to be measured; by default the system's for temporary files.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Events of the largest log, where that matters (recovery, log-size): a hundred million take 15 GB of disk.
+    /// Events of the largest log or warehouse, where that matters (recovery, log-size, figures): a hundred million take 15 GB of disk, ten million
+    /// in a warehouse some minutes.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..=1_000_000_000))]
     events: u64,
     #[command(flatten)]
@@ -101,6 +107,12 @@ enum Name {
     IdleMemory,
     /// 5,000 viewers who come back after the server was killed, until all have what they missed.
     Resume,
+    /// The loader from a private Kafka to a private ClickHouse, beside bare inserts of the same rows in equal blocks; nothing lost, nothing doubled.
+    Loading,
+    /// From a command to the figure that counts it, through the whole pipeline.
+    Freshness,
+    /// What the API asks the warehouse for each of its figures, over a million events and over `--events`.
+    Figures,
 }
 
 /// What all figures of a run share.
@@ -183,6 +195,9 @@ impl Bench {
                 Name::Projection => projection::measure(run).await?,
                 Name::IdleMemory => idle_memory::measure(run).await?,
                 Name::Resume => resume::measure(run).await?,
+                Name::Loading => loading::measure(run).await?,
+                Name::Freshness => freshness::measure(run).await?,
+                Name::Figures => figures::measure(run, self.events).await?,
             });
         }
         Ok(figures)

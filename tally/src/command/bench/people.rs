@@ -15,6 +15,9 @@ const TOKEN_SECONDS: u32 = 24 * 3_600;
 /// Characters of the secret that all servers of a run share.
 const SECRET_LENGTH: usize = 48;
 
+/// The token subject of whoever makes the shows.
+pub(super) const HOST: &str = "bench-host";
+
 /// Limits high enough that nobody meets them, and still counted for everybody.
 const MESSAGES_A_WINDOW: &str = "10000";
 const REQUESTS_A_SECOND: &str = "1000000";
@@ -47,6 +50,11 @@ impl People {
         self.token(&format!("bench-viewer-{number}"), &format!("viewer_{number}"), Role::Viewer)
     }
 
+    /// Who makes the shows, and may see their figures.
+    pub(super) fn host(&self) -> anyhow::Result<String> {
+        self.token(HOST, "host", Role::Creator)
+    }
+
     fn token(&self, sub: &str, name: &str, role: Role) -> anyhow::Result<String> {
         let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
         let token = DevToken {
@@ -62,7 +70,7 @@ impl People {
 
     /// A show that is live.
     pub(super) async fn show(&self, server: SocketAddr) -> anyhow::Result<String> {
-        let token = self.token("bench-host", "host", Role::Creator)?;
+        let token = self.host()?;
         let settings =
             json!({"quality": "HD", "recordingEnabled": false, "chatEnabled": true, "tipsEnabled": true});
         let show = json!({"title": "Measured", "currency": "USD", "settings": settings});

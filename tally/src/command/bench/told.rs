@@ -1,0 +1,97 @@
+//! A generated history as the log would tell it, without a log: for whatever stands behind the log.
+
+use anyhow::Context;
+use generator::{Edge, Fate, Happening, History, Options, PaymentStep, PlainEdge};
+use schemas::published::{Published, PublishedEvent};
+use schemas::{Envelope, Event, Position, ShowId, Timestamp, streams};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Months that a history goes back.
+const MONTHS: u32 = 12;
+
+/// 2025-07-01T00:00:00Z, in milliseconds: up to when there are events.
+const UNTIL_MS: i64 = 1_751_328_000_000;
+
+/// Shows that are played ahead of whoever takes them: large ones are some hundred megabytes.
+const SHOWS_AHEAD: usize = 2;
+
+/// An event with its stream.
+pub(super) struct Told {
+    pub(super) stream: String,
+    pub(super) envelope: Envelope<Event>,
+}
+
+/// A show with what was told of it.
+pub(super) struct Show {
+    pub(super) id: ShowId,
+    pub(super) was_played: bool,
+    pub(super) events: Vec<Told>,
+}
+
+impl Told {
+    /// What the topic says of it.
+    pub(super) fn published(&self, position: u64) -> Published {
+        Published {
+            event_id: self.envelope.event_id,
+            stream: self.stream.clone(),
+            revision: self.envelope.revision,
+            position: Position(position),
+            previous: None,
+            occurred_at: self.envelope.meta.occurred_at,
+            event: PublishedEvent::of(&self.envelope.event),
+        }
+    }
+}
+
+/// When the history ends.
+pub(super) fn until() -> Timestamp {
+    Timestamp::from_millis(UNTIL_MS)
+}
+
+/// When it begins, at the latest.
+pub(super) fn begin() -> Timestamp {
+    Timestamp::from_millis(0)
+}
+
+/// Plays about so many events, show by show, on a thread of its own.
+pub(super) fn play(events: u64) -> mpsc::Receiver<Show> {
+    let (sender, receiver) = mpsc::channel(SHOWS_AHEAD);
+    std::thread::spawn(move || {
+        let options = Options { seed: 1, events, months: MONTHS, creators: None, until: until() };
+        let (history, edge) = (Arc::new(History::plan(options)), Arc::new(PlainEdge) as Arc<dyn Edge>);
+        for (place, plan) in history.shows().iter().enumerate() {
+            let mut events = Vec::new();
+            for happening in history.play(place, &edge) {
+                tell(&streams::show(plan.id), happening, &mut events);
+            }
+            let show = Show { id: plan.id, was_played: plan.fate == Fate::Played, events };
+            if sender.blocking_send(show).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn tell(stream: &str, happening: Happening, events: &mut Vec<Told>) {
+    pay(happening.before, events);
+    events.push(Told { stream: stream.to_owned(), envelope: happening.event.map(Into::into) });
+    pay(happening.after, events);
+}
+
+fn pay(step: Option<PaymentStep>, events: &mut Vec<Told>) {
+    let Some(step) = step else { return };
+    let stream = streams::payment(step.payment);
+    let told = |event: Envelope<_>| Told { stream: stream.clone(), envelope: event.map(Into::into) };
+    events.extend(step.events.into_iter().map(told));
+}
+
+/// All of a history at once, for one that fits into memory.
+pub(super) async fn all(events: u64) -> anyhow::Result<Vec<Told>> {
+    let (mut playing, mut all) = (play(events), Vec::new());
+    while let Some(show) = playing.recv().await {
+        all.extend(show.events);
+    }
+    (!all.is_empty()).then_some(all).context("a history without events")
+}
