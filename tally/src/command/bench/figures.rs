@@ -5,7 +5,7 @@ use analytics::figures::{AsOf, FigureError, Figures, Period, Scope};
 use anyhow::{Context, ensure};
 use schemas::published::{PARTITIONS, TOPIC};
 use schemas::{PersonId, Position, Revision, ShowId};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::super::demo::histogram::Histogram;
 use super::Run;
@@ -36,16 +36,29 @@ const PAGE: u32 = 51;
 /// A time zone with clock changes, as the time of days and hours costs most there.
 const ZONE: &str = "Europe/Berlin";
 
-/// What a route asks.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What a route asks, and about whom.
+#[derive(Clone, Copy)]
 enum Route {
-    Stream,
-    RunningStream,
+    OfShow(OfShow),
+    OfMany(OfMany, Whose),
+}
+
+/// Routes about one show.
+#[derive(Clone, Copy)]
+enum OfShow {
+    Sums,
+    /// Without a roll-up that could be taken: a show that runs costs the same.
+    SumsComputed,
     Timeline,
     Retention,
-    StreamAudience,
-    StreamRevenue,
+    Audience,
+    Revenue,
     Explain,
+}
+
+/// Routes about many shows.
+#[derive(Clone, Copy)]
+enum OfMany {
     Sums,
     Revenue,
     Audience,
@@ -57,41 +70,43 @@ enum Route {
     Behaviour,
 }
 
-/// Whom it asks about.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum About {
-    Show,
+/// Whose many shows, and when.
+#[derive(Clone, Copy)]
+enum Whose {
+    /// All of a creator's.
     Creator,
-    Platform,
-    PlatformOfAllTime,
+    /// Everybody's of 28 days.
+    Month,
+    /// Everybody's.
+    AllTime,
 }
 
-const ROUTES: [(&str, Route, About); 25] = [
-    ("stream", Route::Stream, About::Show),
-    ("stream, as computed", Route::RunningStream, About::Show),
-    ("stream/timeline", Route::Timeline, About::Show),
-    ("stream/retention", Route::Retention, About::Show),
-    ("stream/audience", Route::StreamAudience, About::Show),
-    ("stream/revenue", Route::StreamRevenue, About::Show),
-    ("explain", Route::Explain, About::Show),
-    ("creator", Route::Sums, About::Creator),
-    ("creator/revenue", Route::Revenue, About::Creator),
-    ("creator/audience", Route::Audience, About::Creator),
-    ("creator/growth", Route::Growth, About::Creator),
-    ("creator/peak-times", Route::PeakTimes, About::Creator),
-    ("creator/content", Route::Content, About::Creator),
-    ("platform", Route::Sums, About::Platform),
-    ("platform/revenue", Route::Revenue, About::Platform),
-    ("platform/popular", Route::Popular, About::Platform),
-    ("platform/peak-times", Route::PeakUsage, About::Platform),
-    ("platform/behaviour", Route::Behaviour, About::Platform),
-    ("platform, year", Route::Sums, About::PlatformOfAllTime),
-    ("platform/revenue, year", Route::Revenue, About::PlatformOfAllTime),
-    ("platform/popular, year", Route::Popular, About::PlatformOfAllTime),
-    ("platform/peak-times, year", Route::PeakUsage, About::PlatformOfAllTime),
-    ("platform/behaviour, year", Route::Behaviour, About::PlatformOfAllTime),
-    ("creator/audience of all", Route::Audience, About::PlatformOfAllTime),
-    ("creator/growth of all", Route::Growth, About::PlatformOfAllTime),
+const ROUTES: [(&str, Route); 25] = [
+    ("stream", Route::OfShow(OfShow::Sums)),
+    ("stream, computed", Route::OfShow(OfShow::SumsComputed)),
+    ("stream/timeline", Route::OfShow(OfShow::Timeline)),
+    ("stream/retention", Route::OfShow(OfShow::Retention)),
+    ("stream/audience", Route::OfShow(OfShow::Audience)),
+    ("stream/revenue", Route::OfShow(OfShow::Revenue)),
+    ("stream/explain", Route::OfShow(OfShow::Explain)),
+    ("creator", Route::OfMany(OfMany::Sums, Whose::Creator)),
+    ("creator/revenue", Route::OfMany(OfMany::Revenue, Whose::Creator)),
+    ("creator/audience", Route::OfMany(OfMany::Audience, Whose::Creator)),
+    ("creator/growth", Route::OfMany(OfMany::Growth, Whose::Creator)),
+    ("creator/peak-times", Route::OfMany(OfMany::PeakTimes, Whose::Creator)),
+    ("creator/content", Route::OfMany(OfMany::Content, Whose::Creator)),
+    ("platform", Route::OfMany(OfMany::Sums, Whose::Month)),
+    ("platform/revenue", Route::OfMany(OfMany::Revenue, Whose::Month)),
+    ("platform/popular", Route::OfMany(OfMany::Popular, Whose::Month)),
+    ("platform/peak-times", Route::OfMany(OfMany::PeakUsage, Whose::Month)),
+    ("platform/behaviour", Route::OfMany(OfMany::Behaviour, Whose::Month)),
+    ("year", Route::OfMany(OfMany::Sums, Whose::AllTime)),
+    ("year/revenue", Route::OfMany(OfMany::Revenue, Whose::AllTime)),
+    ("year/popular", Route::OfMany(OfMany::Popular, Whose::AllTime)),
+    ("year/peak-times", Route::OfMany(OfMany::PeakUsage, Whose::AllTime)),
+    ("year/behaviour", Route::OfMany(OfMany::Behaviour, Whose::AllTime)),
+    ("year/audience", Route::OfMany(OfMany::Audience, Whose::AllTime)),
+    ("year/growth", Route::OfMany(OfMany::Growth, Whose::AllTime)),
 ];
 
 /// A show with where it stands in the log, and its creator.
@@ -106,8 +121,6 @@ struct Filled {
     figures: Figures,
     subjects: Vec<Subject>,
     as_of: AsOf,
-    events: u64,
-    seconds: f64,
 }
 
 /// Measures with a million events, and with `events` of them where those are more.
@@ -116,22 +129,20 @@ pub(super) async fn measure(run: &Run<'_>, events: u64) -> anyhow::Result<Vec<Fi
     let small = fill(run, &server, events.min(EVENTS_SMALL)).await?;
     let large = if events > EVENTS_SMALL { Some(fill(run, &server, events).await?) } else { None };
     let mut figures = Vec::new();
-    for (name, route, about) in ROUTES {
-        let (goal, goal_is) = match about {
-            About::Show => (SHOW_GOAL_MS, "the goal for a show"),
-            About::Creator | About::Platform | About::PlatformOfAllTime => {
-                (MANY_GOAL_MS, "the goal for many")
-            }
+    for (name, route) in ROUTES {
+        let (goal, goal_is) = match route {
+            Route::OfShow(_) => (SHOW_GOAL_MS, "the goal for a show"),
+            Route::OfMany(..) => (MANY_GOAL_MS, "the goal for many"),
         };
         let mut figure = Figure::new(format!("figures/{name}"), "ms, p95", goal_is);
         for _ in 0..run.rounds {
-            let fewer = small.ask_often(route, about).await?;
+            let fewer = small.ask_often(route).await?;
             let Some(large) = &large else {
                 figure.round(fewer.quantile_ms(0.95), goal);
                 figure.note("p50 ms", fewer.quantile_ms(0.50));
                 continue;
             };
-            let all = large.ask_often(route, about).await?;
+            let all = large.ask_often(route).await?;
             figure.round(all.quantile_ms(0.95), goal);
             figure.note("p50 ms", all.quantile_ms(0.50));
             figure.note("p95 ms at a million events", fewer.quantile_ms(0.95));
@@ -177,7 +188,7 @@ async fn fill(run: &Run<'_>, server: &Warehouse, events: u64) -> anyhow::Result<
         subjects.push(Subject { show, creator: PersonId(creator), last });
     }
     ensure!(!subjects.is_empty(), "no show was played");
-    Ok(Filled { figures: Figures::new(client), subjects, as_of, events: position, seconds })
+    Ok(Filled { figures: Figures::new(client), subjects, as_of })
 }
 
 #[derive(clickhouse::Row, serde::Deserialize)]
@@ -187,54 +198,56 @@ struct Creator {
 }
 
 impl Filled {
-    async fn ask_often(&self, route: Route, about: About) -> anyhow::Result<Histogram> {
+    async fn ask_often(&self, route: Route) -> anyhow::Result<Histogram> {
         let mut took = Histogram::default();
         for subject in self.subjects.iter().cycle().take(ASKED_A_ROUND) {
             let begun = Instant::now();
-            self.ask(route, about, subject).await?;
+            self.ask(route, subject).await?;
             took.record(begun.elapsed());
         }
         Ok(took)
     }
 
-    async fn ask(&self, route: Route, about: About, subject: &Subject) -> Result<(), FigureError> {
+    async fn ask(&self, route: Route, subject: &Subject) -> Result<(), FigureError> {
         let to = told::until();
         let month = Period { from: schemas::Timestamp::from_millis(to.millis() - PERIOD_MS), to };
         let all_time = Period { from: told::begin(), to };
-        match about {
-            About::Show => self.ask_show(route, subject).await,
-            About::Creator => self.ask_many(route, Scope::Creator(subject.creator), all_time).await,
-            About::Platform => self.ask_many(route, Scope::Platform, month).await,
-            About::PlatformOfAllTime => self.ask_many(route, Scope::Platform, all_time).await,
+        match route {
+            Route::OfShow(route) => self.ask_show(route, subject).await,
+            Route::OfMany(route, Whose::Creator) => {
+                self.ask_many(route, Scope::Creator(subject.creator), all_time).await
+            }
+            Route::OfMany(route, Whose::Month) => self.ask_many(route, Scope::Platform, month).await,
+            Route::OfMany(route, Whose::AllTime) => self.ask_many(route, Scope::Platform, all_time).await,
         }
     }
 
-    async fn ask_show(&self, route: Route, subject: &Subject) -> Result<(), FigureError> {
+    async fn ask_show(&self, route: OfShow, subject: &Subject) -> Result<(), FigureError> {
         let (figures, show, as_of) = (&self.figures, subject.show, self.as_of);
         match route {
-            Route::Stream => drop(figures.show(show, as_of).await?),
-            Route::RunningStream => {
+            OfShow::Sums => drop(figures.show(show, as_of).await?),
+            OfShow::SumsComputed => {
                 // what no roll-up was made for: a show that runs costs the same
                 let before = AsOf { position: Position(subject.last - 1), ..as_of };
                 drop(figures.show(show, before).await?);
             }
-            Route::Timeline => {
+            OfShow::Timeline => {
                 drop(futures::try_join!(figures.timeline(show, as_of), figures.standing(show, as_of))?);
             }
-            Route::Retention => drop(futures::try_join!(
+            OfShow::Retention => drop(futures::try_join!(
                 figures.timeline(show, as_of),
                 figures.survival(show, as_of),
                 figures.standing(show, as_of),
             )?),
-            Route::StreamAudience => drop(futures::try_join!(
+            OfShow::Audience => drop(futures::try_join!(
                 figures.demographics(show, as_of),
                 figures.returning_to(show, subject.creator, as_of),
                 figures.standing(show, as_of),
             )?),
-            Route::StreamRevenue => {
+            OfShow::Revenue => {
                 drop(futures::try_join!(figures.show(show, as_of), figures.timeline(show, as_of))?);
             }
-            _ => drop(futures::try_join!(
+            OfShow::Explain => drop(futures::try_join!(
                 figures.show(show, as_of),
                 figures.event_counts(show, as_of, &EVENTS_EXPLAINED),
                 figures.event_references(show, as_of, &EVENTS_EXPLAINED, Revision::MIN, PAGE),
@@ -243,30 +256,30 @@ impl Filled {
         Ok(())
     }
 
-    async fn ask_many(&self, route: Route, scope: Scope, period: Period) -> Result<(), FigureError> {
+    async fn ask_many(&self, route: OfMany, scope: Scope, period: Period) -> Result<(), FigureError> {
         let figures = &self.figures;
         match route {
-            Route::Revenue => drop(futures::try_join!(
+            OfMany::Revenue => drop(futures::try_join!(
                 figures.revenue(scope, period),
                 figures.revenue_by_day(scope, period, ZONE),
             )?),
-            Route::Audience => drop(futures::try_join!(
+            OfMany::Audience => drop(futures::try_join!(
                 figures.demographics_of(scope, period),
                 figures.returning(scope, period),
             )?),
-            Route::Growth => drop(futures::try_join!(
+            OfMany::Growth => drop(futures::try_join!(
                 figures.returning(scope, period),
                 figures.cohorts(scope, period, ZONE),
             )?),
-            Route::PeakTimes => drop(figures.peak_times(scope, period, ZONE).await?),
-            Route::Content => drop(figures.content_types(scope, period).await?),
-            Route::Popular => drop(figures.popular(scope, period, 10).await?),
-            Route::PeakUsage => drop(figures.peak_usage(scope, period, ZONE).await?),
-            Route::Behaviour => drop(futures::try_join!(
+            OfMany::PeakTimes => drop(figures.peak_times(scope, period, ZONE).await?),
+            OfMany::Content => drop(figures.content_types(scope, period).await?),
+            OfMany::Popular => drop(figures.popular(scope, period, 10).await?),
+            OfMany::PeakUsage => drop(figures.peak_usage(scope, period, ZONE).await?),
+            OfMany::Behaviour => drop(futures::try_join!(
                 figures.behaviour(scope, period),
                 figures.cohorts(scope, period, ZONE),
             )?),
-            _ => drop(futures::try_join!(
+            OfMany::Sums => drop(futures::try_join!(
                 figures.audience(scope, period),
                 figures.returning(scope, period),
                 figures.revenue(scope, period),

@@ -17,7 +17,7 @@ use platform::event_log::{EventLog, Expected, codec};
 use projections::{Readings, Relay, RelayDeps, RelaySettings};
 use schemas::events::{LedgerEvent, ShowEvent};
 use schemas::published::{PARTITIONS, TOPIC};
-use schemas::{Currency, Event, Money, Position};
+use schemas::{Event, Money, Position};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -121,7 +121,7 @@ impl Topic {
         run.say(&format!("{events} events relayed and loaded once in {seconds:.1} s"));
         relay.shutdown().await;
         pool.close().await;
-        postgres.shutdown().await?;
+        postgres.stop().await?;
         Ok(topic)
     }
 
@@ -246,11 +246,11 @@ fn count(blocks: &[Rows]) -> usize {
 }
 
 /// Tips captured, by currency.
-fn tips(told: &[Told]) -> anyhow::Result<BTreeMap<Currency, Money>> {
+fn tips(told: &[Told]) -> anyhow::Result<BTreeMap<&'static str, Money>> {
     let mut sums = BTreeMap::new();
     for told in told {
         if let Event::Show(ShowEvent::Ledger(LedgerEvent::TipCaptured(tip))) = &told.envelope.event {
-            let sum = sums.entry(tip.amount.currency()).or_insert(Money::zero(tip.amount.currency()));
+            let sum = sums.entry(tip.amount.currency().code()).or_insert(Money::zero(tip.amount.currency()));
             *sum = sum.checked_add(tip.amount).context("more money than there is")?;
         }
     }
@@ -258,7 +258,7 @@ fn tips(told: &[Told]) -> anyhow::Result<BTreeMap<Currency, Money>> {
 }
 
 /// Nothing is lost and nothing is there twice, not even in the tables themselves, and the tips are right to the cent.
-async fn check(client: &Client, topic: &Topic, tips: &BTreeMap<Currency, Money>) -> anyhow::Result<()> {
+async fn check(client: &Client, topic: &Topic, tips: &BTreeMap<&'static str, Money>) -> anyhow::Result<()> {
     for (view, expected) in by_table(&topic.rows(topic.told.len())?) {
         for table in [view.to_owned(), format!("fact_{view}")] {
             let sql = format!("SELECT count() FROM {table}");
@@ -268,7 +268,7 @@ async fn check(client: &Client, topic: &Topic, tips: &BTreeMap<Currency, Money>)
     }
     let period = Period { from: told::begin(), to: told::until() };
     let found = Figures::new(client.clone()).revenue(Scope::Platform, period).await?;
-    let found: BTreeMap<_, _> = found.iter().map(|sum| (sum.tips.currency(), sum.tips)).collect();
+    let found: BTreeMap<_, _> = found.iter().map(|sum| (sum.tips.currency().code(), sum.tips)).collect();
     if found != *tips {
         bail!("tips are {found:?}, and not {tips:?}");
     }
