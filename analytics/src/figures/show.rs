@@ -222,7 +222,7 @@ WHERE show_id IN {shows:Array(UUID)}
     AND status = 'ENDED'
     AND (facts, last_position) IN (
         SELECT uniqExact(revision), max(position)
-        FROM fact_events
+        FROM fact_events FINAL
         WHERE stream IN {streams:Array(String)} AND position <= {position:UInt64}
     )
 LIMIT 1"
