@@ -13,6 +13,9 @@ const MONTHS: u32 = 12;
 /// 2025-07-01T00:00:00Z, in milliseconds: up to when there are events.
 const UNTIL_MS: i64 = 1_751_328_000_000;
 
+/// More than those months, in milliseconds: 400 days.
+const LENGTH_MS_MAX: i64 = 400 * 86_400_000;
+
 /// Shows that are played ahead of whoever takes them: large ones are some hundred megabytes.
 const SHOWS_AHEAD: usize = 2;
 
@@ -49,9 +52,9 @@ pub(super) fn until() -> Timestamp {
     Timestamp::from_millis(UNTIL_MS)
 }
 
-/// When it begins, at the latest.
+/// Before it begins.
 pub(super) fn begin() -> Timestamp {
-    Timestamp::from_millis(0)
+    Timestamp::from_millis(UNTIL_MS - LENGTH_MS_MAX)
 }
 
 /// Plays about so many events, show by show, on a thread of its own.
