@@ -47,7 +47,8 @@ impl Beside {
         let this = Self { serving: client.clone().with_database(database), names, layout: layout.clone() };
         this.drop_fresh().await?;
         this.state(&format!("CREATE DATABASE {} {{{{on_cluster}}}}", this.names.fresh)).await?;
-        migrate(&this.client(), layout).await?;
+        // facts that are older than their retention are still to be rolled up
+        migrate(&this.client(), &Layout { retention_days: None, ..layout.clone() }).await?;
         Ok(this)
     }
 
@@ -66,6 +67,7 @@ impl Beside {
         for table in FACTS.iter().chain(&ROLLUPS).chain(&["loader_progress"]) {
             self.exchange(table).await?;
         }
+        migrate(&self.serving, &self.layout).await?;
         self.drop_fresh().await
     }
 

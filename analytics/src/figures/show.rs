@@ -213,20 +213,34 @@ SELECT
 
 const FIGURES: &str = figures_of_shows!(answer!(), "FROM figures");
 
-/// The roll-up of a show that has ended, where it was made of exactly those events that are asked for: as many, up to the same last one. It was
-/// computed from their rows and no others, and after the end nothing depends on the time. Any such row will do, so repeats do no harm.
-const ROLLED_UP: &str = concat!(
-    answer!(),
-    "FROM rollup_shows
+/// The roll-up of a show that is over, where it was made of exactly those events that are asked for, or of more than are still there: facts may be
+/// dropped after their retention, and a roll-up stays. It was computed from their rows and no others, and after the end nothing
+/// depends on the time. Of several the one of most events is the latest.
+macro_rules! rolled_up {
+    ($what:expr) => {
+        concat!(
+            "
+WITH (
+    SELECT (uniqExact(revision), max(position))
+    FROM fact_events FINAL
+    WHERE stream IN {streams:Array(String)} AND position <= {position:UInt64}
+) AS known",
+            $what,
+            "
+FROM rollup_shows
 WHERE show_id IN {shows:Array(UUID)}
-    AND status = 'ENDED'
-    AND (facts, last_position) IN (
-        SELECT uniqExact(revision), max(position)
-        FROM fact_events FINAL
-        WHERE stream IN {streams:Array(String)} AND position <= {position:UInt64}
-    )
+    AND (status = 'ENDED' OR status = 'CANCELLED' AND started_at IS NULL)
+    AND last_position <= {position:UInt64} AND last_position >= known.2
+    AND facts >= known.1
+ORDER BY facts DESC
 LIMIT 1"
-);
+        )
+    };
+}
+
+pub(super) use rolled_up;
+
+const ROLLED_UP: &str = rolled_up!(answer!());
 
 #[derive(Row, Deserialize)]
 struct Answer {

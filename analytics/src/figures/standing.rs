@@ -4,6 +4,7 @@ use clickhouse::Row;
 use schemas::{ShowId, Timestamp};
 use serde::Deserialize;
 
+use super::show::rolled_up;
 use super::{AsOf, FigureError, Figures};
 
 /// Where a show stands.
@@ -57,6 +58,17 @@ FROM (
     HAVING countIf(kind = 'CREATED') > 0
 )";
 
+/// The same after the retention of the facts.
+const ROLLED_UP: &str = rolled_up!(
+    "
+SELECT
+    status,
+    toUnixTimestamp64Milli(started_at) AS started_ms,
+    toUnixTimestamp64Milli(ended_at) AS ended_ms,
+    toString(currency) AS currency,
+    pending_tips"
+);
+
 #[derive(Row, Deserialize)]
 struct Answer {
     status: String,
@@ -72,7 +84,11 @@ impl Figures {
     /// # Errors
     /// [`FigureError::Warehouse`].
     pub async fn standing(&self, show: ShowId, as_of: AsOf) -> Result<Option<Standing>, FigureError> {
-        let answer: Option<Answer> = self.of_shows(STANDING, &[show], as_of).fetch_optional().await?;
+        let known: Option<Answer> = self.of_shows(STANDING, &[show], as_of).fetch_optional().await?;
+        let answer = match known {
+            Some(answer) => Some(answer),
+            None => self.of_shows(ROLLED_UP, &[show], as_of).fetch_optional().await?,
+        };
         Ok(answer.map(|answer| Standing {
             status: answer.status,
             started_at: answer.started_ms.map(Timestamp::from_millis),

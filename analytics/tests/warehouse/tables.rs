@@ -1,5 +1,6 @@
 //! The tables themselves.
 
+use super::audience::{Audience, SHOW};
 use super::engine::{Database, Engine};
 use analytics::figures::{AsOf, Figures};
 use analytics::migrate::{Layout, migrate};
@@ -44,6 +45,30 @@ async fn retention_follows_the_setting() {
         assert_eq!(database.client.query(ttl).fetch_one::<u64>().await.unwrap(), kept, "{days:?}");
     }
     database.drop().await;
+}
+
+/// What is over keeps its figures when its facts are dropped, the first of them or all.
+#[tokio::test]
+async fn figures_outlive_the_facts() {
+    let engine = Engine::start().await;
+    let database = Database::of_readers(&engine).await;
+    Audience::new().fill(&database).await;
+    let figures = Figures::new(database.client.clone());
+    let as_of = AsOf { position: Position(u64::MAX), time: Timestamp::from_millis(0) };
+    let told =
+        async || (figures.show(SHOW, as_of).await.unwrap(), figures.standing(SHOW, as_of).await.unwrap());
+    let before = told().await;
+    assert_eq!(before.1.as_ref().unwrap().status, "ENDED");
+    for dropped in ["revision < 20", "1"] {
+        for table in ["fact_events", "fact_show_changes", "fact_audience_changes", "fact_messages"] {
+            let drop = format!("ALTER TABLE {table} DELETE WHERE {dropped} SETTINGS mutations_sync = 1");
+            database.client.query(&drop).execute().await.unwrap();
+        }
+        assert_eq!(told().await, before, "{dropped}");
+    }
+    // but not as of when it was not over
+    let early = AsOf { position: Position(1), ..as_of };
+    assert_eq!(figures.show(SHOW, early).await.unwrap(), None);
 }
 
 #[tokio::test]

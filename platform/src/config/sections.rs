@@ -204,7 +204,8 @@ section! {
         password: Secret = "",
         /// Name of the cluster, whose tables are replicated; empty is one server.
         cluster: String = "",
-        /// Days that facts are kept after their event; 0 is for ever. Roll-ups stay.
+        /// Days that facts are kept after their event; 0 is for ever. Roll-ups stay: a show that is over keeps its sums, and loses its
+        /// timeline, retention curves and audience.
         retention_days: u32 = "0" in 0..=36_500,
     }
 }
