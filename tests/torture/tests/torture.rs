@@ -63,12 +63,12 @@ async fn the_database_is_killed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_relay_is_cut_off() {
-    short("relay-cuts", 1, 20).await;
+    short("relay-cuts", 1, 15).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_warehouse_is_killed() {
-    short("warehouse-kills", 1, 50).await;
+    short("warehouse-kills", 1, 30).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -227,3 +227,59 @@ pub(super) fn kill_server(data_dir: &Path) -> anyhow::Result<()> {
     let _ = kill_process(Pid::from_raw(pid).context("no process")?, Signal::KILL);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use schemas::events::ShowStarted;
+    use schemas::published::{Published, PublishedEvent, Watermark};
+    use schemas::{EventId, ShowId, Timestamp, streams};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn event(position: u64, previous: Option<u64>) -> Record {
+        let show_id = ShowId(Uuid::from_u128(1));
+        Record::Event(Published {
+            event_id: EventId(Uuid::from_u128(u128::from(position))),
+            stream: streams::show(show_id),
+            revision: position / 10 - 1,
+            position: Position(position),
+            previous: previous.map(Position),
+            occurred_at: Timestamp::from_millis(0),
+            event: PublishedEvent::ShowStarted(ShowStarted { show_id }),
+        })
+    }
+
+    fn watermark(position: u64, previous: u64) -> Record {
+        let (position, previous) = (Position(position), Some(Position(previous)));
+        Record::Watermark(Watermark { partition: 0, position, previous, time: Timestamp::from_millis(0) })
+    }
+
+    /// What is said of a topic whose log holds events at 10, 20 and 30.
+    fn judge(records: Vec<Record>) -> Result<u64, Violation> {
+        let stream = streams::show(ShowId(Uuid::from_u128(1)));
+        let partition = usize::try_from(partition_of(&stream)).unwrap_or_default();
+        let entries = (0..3).map(|revision| (stream.clone(), revision, revision * 10 + 10)).collect();
+        let mut topic = vec![Vec::new(); PARTITIONS as usize];
+        topic[partition] = records;
+        Ledger { entries, tips: BTreeMap::new() }.promise_topic(&topic)
+    }
+
+    #[test]
+    fn a_topic_is_well_with_repeats_and_not_with_a_record_less() {
+        let (first, second, third) = (event(10, None), event(20, Some(10)), event(30, Some(20)));
+        let (first, second) = (&first, &second);
+        let whole = vec![first.clone(), second.clone(), first.clone(), second.clone(), third.clone()];
+        assert_eq!(judge(whole).unwrap_or_default(), 2);
+        assert!(judge(vec![first.clone(), third.clone()]).is_err(), "a hole");
+        assert!(
+            judge(vec![first.clone(), event(30, Some(10))]).is_err(),
+            "a chain that passes an event over"
+        );
+        assert!(
+            judge(vec![first.clone(), second.clone(), watermark(30, 20), third]).is_err(),
+            "told too early"
+        );
+        assert!(judge(vec![first.clone(), second.clone()]).is_err(), "an end that is missing");
+    }
+}

@@ -16,7 +16,6 @@ use projections::{Readings, Relay, RelayDeps, RelaySettings, RelayState};
 use rand::Rng;
 use rand::rngs::StdRng;
 use schemas::Position;
-use schemas::published::Record;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -27,8 +26,6 @@ use crate::harness::{Counts, FaultTest, Round, Violation, promise};
 
 /// The relay whose checkpoint moves when a record is handed over, not when it is acknowledged.
 const EARLY: &str = "checkpoint-before-acknowledgement";
-/// A topic from which one record is taken before it is read.
-const MISSING: &str = "record-taken-from-the-topic";
 const EVENTS: u32 = 4_000;
 /// Events that come at once.
 const PIECE: usize = 25;
@@ -52,7 +49,7 @@ impl FaultTest for RelayCuts {
     }
 
     fn controls(&self) -> &'static [&'static str] {
-        &[EARLY, MISSING]
+        &[EARLY]
     }
 
     async fn round(&self, round: &Round) -> anyhow::Result<Counts> {
@@ -68,11 +65,7 @@ impl FaultTest for RelayCuts {
         };
         let connections = stage.proxy.accepted();
         let ledger = stage.stop().await?;
-        let mut topic = topic?;
-        if round.is_control(MISSING) {
-            take_one(&mut topic, &mut chance);
-        }
-        let repeats = ledger.promise_topic(&topic)?;
+        let repeats = ledger.promise_topic(&topic?)?;
         Ok(Counts::from([
             ("events", ledger.count()),
             ("connections", connections),
@@ -222,21 +215,4 @@ fn faults(chance: &mut StdRng) -> Faults {
         _ => {}
     }
     Faults { up, down }
-}
-
-/// Takes an event from the topic that came once.
-fn take_one(topic: &mut [Vec<Record>], chance: &mut StdRng) {
-    let mut single = Vec::new();
-    for (partition, records) in topic.iter().enumerate() {
-        for (index, record) in records.iter().enumerate() {
-            let copies = records.iter().filter(|other| other.position() == record.position()).count();
-            if copies == 1 && matches!(record, Record::Event(_)) {
-                single.push((partition, index));
-            }
-        }
-    }
-    if !single.is_empty() {
-        let (partition, index) = single[chance.random_range(0..single.len())];
-        topic[partition].remove(index);
-    }
 }
