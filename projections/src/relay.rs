@@ -30,6 +30,7 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::checkpoint::{Checkpoint, Epoch};
 use self::publisher::Publisher;
 use crate::framework::Failure;
 use crate::framework::readings::Readings;
@@ -250,9 +251,12 @@ async fn term(
     board: &Arc<Mutex<Board>>,
     stop: &CancellationToken,
 ) -> Result<(), RelayFailure> {
-    topic::ensure(&deps.settings).await?;
-    let (epoch, checkpoint) = checkpoint::take_lead(&deps.pool).await?;
-    let checkpoint = tail::checked(&deps.settings, checkpoint).await?;
+    // a broker that does not answer takes its time, and whoever is told to stop has none
+    let (epoch, checkpoint) = tokio::select! {
+        begun = begin(deps) => begun?,
+        () = stop.cancelled() => return Ok(()),
+        () = lead.lost().cancelled() => return Err(RelayFailure::Fenced),
+    };
     let mut publisher = Publisher::new(deps, producer(&deps.settings)?, epoch, checkpoint);
     let observe = |position, until: Option<Timestamp>| {
         let mut board = board.lock();
@@ -292,6 +296,13 @@ impl RelaySettings {
             .set_log_level(RDKafkaLogLevel::Error);
         config
     }
+}
+
+/// Takes the lead, and finds out from where on the topic is to be filled.
+async fn begin(deps: &RelayDeps) -> Result<(Epoch, Checkpoint), RelayFailure> {
+    topic::ensure(&deps.settings).await?;
+    let (epoch, checkpoint) = checkpoint::take_lead(&deps.pool).await?;
+    Ok((epoch, tail::checked(&deps.settings, checkpoint).await?))
 }
 
 fn producer(settings: &RelaySettings) -> Result<FutureProducer, RelayFailure> {

@@ -111,3 +111,54 @@ impl Halts {
         self.halted.retain(|partition, _| partitions.contains(partition));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::lane::Message;
+    use super::*;
+    use schemas::published::{Record, Watermark};
+    use schemas::{Position, Timestamp};
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    fn take(lane: &mut Lane, offset: i64, position: u64, previous: Option<u64>) {
+        let (position, previous) = (Position(position), previous.map(Position));
+        let time = Timestamp::from_millis(offset);
+        let record = Record::Watermark(Watermark { partition: 3, position, previous, time });
+        let payload = record.encode().unwrap();
+        lane.take(Message { offset, time_ms: None, key: None, payload: &payload });
+    }
+
+    fn is_due(halts: &Halts, after: Duration) -> bool {
+        !halts.due(Instant::now() + after, |_| true).is_empty()
+    }
+
+    #[test]
+    fn a_hole_may_cure_itself_for_a_while_and_counts_when_it_was_looked_for() {
+        let (mut halts, mut lane) = (Halts::new(HOUR), Lane::new(3, None));
+        take(&mut lane, 0, 20, Some(10));
+        halts.note(3, &lane);
+        assert!(!is_due(&halts, HOUR / 2) && is_due(&halts, HOUR));
+        assert!(halts.look(3, &mut lane, None), "it goes back to the beginning");
+        assert!(!halts.is_sure(3) && is_due(&halts, HOUR / 2));
+        take(&mut lane, 0, 20, Some(10));
+        halts.note(3, &lane);
+        assert!(!halts.look(3, &mut lane, None), "once");
+        assert!(halts.is_sure(3));
+    }
+
+    #[test]
+    fn a_hole_after_another_one_has_time_of_its_own() {
+        let (mut halts, mut lane) = (Halts::new(HOUR), Lane::new(3, None));
+        take(&mut lane, 0, 20, Some(10));
+        halts.note(3, &lane);
+        halts.look(3, &mut lane, None);
+        halts.look(3, &mut lane, None);
+        take(&mut lane, 0, 10, None);
+        halts.note_taken(3, &lane);
+        assert!(!halts.is_sure(3) && !is_due(&halts, 2 * HOUR));
+        take(&mut lane, 1, 40, Some(30));
+        halts.note(3, &lane);
+        assert!(!is_due(&halts, HOUR / 2) && is_due(&halts, HOUR));
+    }
+}

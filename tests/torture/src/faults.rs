@@ -6,11 +6,15 @@ mod disk_errors;
 mod log_contents;
 pub mod log_reader;
 mod node_kills;
+mod pipeline;
 mod postgres_kills;
 #[cfg(target_os = "linux")]
 mod power_cuts;
 mod projector_kills;
 mod read_models;
+mod relay_cuts;
+mod storms;
+mod warehouse_kills;
 
 use crate::harness::FaultTest;
 
@@ -26,6 +30,9 @@ pub fn all() -> Vec<Box<dyn FaultTest>> {
         Box::new(api_kills::ApiKills),
         Box::new(projector_kills::ProjectorKills),
         Box::new(postgres_kills::PostgresKills),
+        Box::new(relay_cuts::RelayCuts),
+        Box::new(warehouse_kills::WarehouseKills),
+        Box::new(storms::Storms),
     ]
 }
 

@@ -60,3 +60,18 @@ async fn the_projector_is_killed() {
 async fn the_database_is_killed() {
     short("postgres-kills", 1, 40).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_relay_is_cut_off() {
+    short("relay-cuts", 1, 15).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_warehouse_is_killed() {
+    short("warehouse-kills", 1, 30).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_is_killed() {
+    short("storms", 1, 25).await;
+}

@@ -20,7 +20,7 @@ struct Arguments {
     #[command(subcommand)]
     part: Option<Part>,
     /// Minutes for all tests together; each gets an equal share, and has at least one round.
-    #[arg(long, default_value_t = 14)]
+    #[arg(long, default_value_t = 20)]
     minutes: u64,
     /// What the seeds of all rounds follow from; drawn if not given.
     #[arg(long)]

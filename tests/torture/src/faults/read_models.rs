@@ -92,6 +92,10 @@ impl ReadModels {
         Deps { fuse, ..Deps::new(self.log.clone(), self.pool.clone(), clock) }
     }
 
+    pub(super) fn log(&self) -> Arc<EventStoreLog> {
+        Arc::clone(&self.log)
+    }
+
     pub(super) async fn append(&self, events: &[(String, NewEvent)]) -> anyhow::Result<()> {
         for (stream, event) in events {
             let appended = self.log.append(stream, Expected::Any, vec![event.clone()]).await?;
