@@ -14,6 +14,7 @@ mod demographics;
 mod evidence;
 pub mod export;
 mod growth;
+mod identities;
 mod peak_times;
 mod platform;
 mod revenue;

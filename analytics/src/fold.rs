@@ -1,237 +1,255 @@
-//! A show's figures by a plain fold over its events. Definitions: `docs/metrics.md`.
+//! A show's figures by a plain fold over its events. Definitions: `docs/metrics.md`. It trusts no count that an event carries.
 
-use crate::ratio;
+mod curve;
+mod person;
+
+pub use curve::Curve;
+
+use person::Person;
+use rust_decimal::Decimal;
 use schemas::events::{
-    AudienceEvent, ChatEvent, LedgerEvent, LifecycleEvent, ShowEvent, ViewerJoined, ViewerLeft,
+    AudienceEvent, ChatEvent, InteractionEvent, LedgerEvent, LifecycleEvent, ReactionsCounted, SettingsEvent,
+    ShowEvent, ViewerJoined, ViewerLeft,
 };
-use schemas::{Currency, Envelope, Money, PersonId, SessionId, Timestamp};
+use schemas::{Currency, Envelope, Money, PersonId, Timestamp};
 use std::collections::{BTreeMap, HashMap};
 
-/// A show's figures at one revision.
-#[derive(Clone, PartialEq, Debug)]
-pub struct ShowFigures {
-    /// Persons with a session open now.
-    pub viewer_count: u32,
-    /// The largest viewer count at any event of the show.
-    pub peak_viewers: u32,
-    /// Sessions begun.
-    pub total_views: u64,
-    /// Distinct persons who began a session.
-    pub unique_viewers: u32,
-    /// From start to end (or as of), in milliseconds.
-    pub duration_ms: i64,
-    /// Σ over persons of the time covered by at least one of their sessions, in milliseconds.
-    pub watch_time_ms: i64,
-    /// Σ over persons from first join to end (or as of), in milliseconds: what retention divides by.
-    pub possible_watch_time_ms: i64,
-    /// Messages shown.
-    pub messages_count: u64,
-    /// Tips captured.
-    pub total_tips: Money,
-    /// Tips whose payment is under way.
-    pub pending_tips: u32,
-    /// Persons by device type, each as in their first session.
-    pub persons_by_device: BTreeMap<String, u32>,
-}
-
-impl ShowFigures {
-    /// `watchTime ÷ uniqueViewers`, in seconds; 0 where nobody came.
-    #[must_use]
-    pub fn average_view_seconds(&self) -> f64 {
-        ratio(self.watch_time_ms, i64::from(self.unique_viewers) * 1_000)
-    }
-
-    /// `watchTime ÷ duration`; 0 where the show has not begun.
-    #[must_use]
-    pub fn average_concurrent(&self) -> f64 {
-        ratio(self.watch_time_ms, self.duration_ms)
-    }
-
-    /// `Σ watchTime ÷ Σ (first join → end)`, over persons; 0 where nobody came.
-    #[must_use]
-    pub fn viewer_retention(&self) -> f64 {
-        ratio(self.watch_time_ms, self.possible_watch_time_ms)
-    }
-
-    /// The identities that always hold, as the broken ones in words.
-    #[must_use]
-    pub fn broken_identities(&self) -> Vec<String> {
-        let mut broken = Vec::new();
-        let mut check = |holds: bool, what: &str| {
-            if !holds {
-                broken.push(format!("{what}: {self:?}"));
-            }
-        };
-        let by_device: u32 = self.persons_by_device.values().sum();
-        check(by_device == self.unique_viewers, "persons by device = unique viewers");
-        check(self.peak_viewers <= self.unique_viewers, "peak viewers ≤ unique viewers");
-        check(u64::from(self.unique_viewers) <= self.total_views, "unique viewers ≤ total views");
-        check(self.viewer_count <= self.peak_viewers, "viewer count ≤ peak viewers");
-        check(
-            self.watch_time_ms <= i64::from(self.peak_viewers) * self.duration_ms,
-            "average concurrent ≤ peak viewers",
-        );
-        check(self.watch_time_ms <= self.possible_watch_time_ms, "watch time ≤ possible watch time");
-        check(self.watch_time_ms >= 0 && self.duration_ms >= 0, "times are not negative");
-        broken
-    }
-}
-
-/// One session, as far as it is known.
-struct Session {
-    person: PersonId,
-    joined_at: Timestamp,
-    left_at: Option<Timestamp>,
-}
+use crate::figures::{Demographics, Group, ShowFigures};
+use crate::rows::UNKNOWN;
 
 /// The fold. Feed it every event of one show in order, then ask.
 #[derive(Default)]
 pub struct Fold {
+    currency: Option<Currency>,
     started_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
-    currency: Option<Currency>,
-    sessions: HashMap<SessionId, Session>,
-    order: Vec<SessionId>,
-    devices: BTreeMap<PersonId, String>,
-    peak_viewers: u32,
-    messages_count: u64,
-    tips: Vec<Money>,
-    pending_tips: u32,
+    is_cancelled: bool,
+    last_at: Option<Timestamp>,
+    persons: HashMap<PersonId, Person>,
+    watching: u64,
+    peak: u64,
+    views: u64,
+    messages: u64,
+    reactions: u64,
+    tips: Decimal,
+    tips_captured: u64,
+    tips_declined: u64,
+    tips_requested: u64,
+    by_country: Counts,
+    by_city: Counts,
+    by_device: Counts,
+}
+
+/// Persons by what they have in common.
+type Counts = BTreeMap<String, u64>;
+
+/// All that the fold says at one moment.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Summary {
+    /// The show's figures.
+    pub figures: ShowFigures,
+    /// Who watched.
+    pub demographics: Demographics,
+    /// The effective intervals, one per person, over time.
+    pub curve: Curve,
+    /// Σ of the earliest open join, over persons with an open session, in milliseconds since 1970; 0 after the end.
+    pub open_since_ms: i64,
+    /// Sessions that are open; 0 after the end.
+    pub open_sessions: u64,
+    /// Persons who tipped, viewers or not.
+    pub tipping: u64,
+    /// Tips that were declined.
+    pub declined_tips: u64,
+}
+
+impl Summary {
+    /// The identities that always hold, as the broken ones in words.
+    #[must_use]
+    pub fn broken_identities(&self) -> Vec<&'static str> {
+        let mut broken = self.figures.broken_identities();
+        broken.extend(self.demographics.broken_identities(self.figures.unique_viewers));
+        if self.curve.area_ms != self.figures.watch_ms {
+            broken.push("∫ curve of effective intervals = watch time");
+        }
+        if self.curve.highest > self.figures.peak_viewers {
+            broken.push("curve of effective intervals ≤ peak viewers");
+        }
+        broken
+    }
 }
 
 impl Fold {
     /// Takes the next event.
     pub fn apply(&mut self, envelope: &Envelope<ShowEvent>) {
         let at = envelope.meta.occurred_at;
+        self.last_at = self.last_at.max(Some(at));
         match &envelope.event {
             ShowEvent::Lifecycle(event) => self.lifecycle(event, at),
-            ShowEvent::Settings(_) | ShowEvent::Interaction(_) => {}
+            ShowEvent::Settings(SettingsEvent::Revised(revised)) => self.currency = Some(revised.currency),
+            ShowEvent::Settings(SettingsEvent::StreamSettings(_)) => {}
+            ShowEvent::Interaction(InteractionEvent::Reactions(counted)) => self.reacted(counted),
             ShowEvent::Audience(AudienceEvent::Joined(joined)) => self.joined(joined, at),
             ShowEvent::Audience(AudienceEvent::Left(left)) => self.left(left),
-            ShowEvent::Chat(ChatEvent::Posted(_)) => self.messages_count += 1,
-            ShowEvent::Ledger(LedgerEvent::TipRequested(_)) => self.pending_tips += 1,
-            ShowEvent::Ledger(LedgerEvent::TipCaptured(tip)) => {
-                self.pending_tips -= 1;
-                self.tips.push(tip.amount);
+            ShowEvent::Chat(ChatEvent::Posted(message)) => {
+                self.messages += 1;
+                self.person(message.author).wrote = true;
             }
-            ShowEvent::Ledger(LedgerEvent::TipDeclined(_)) => self.pending_tips -= 1,
+            ShowEvent::Ledger(LedgerEvent::TipRequested(_)) => self.tips_requested += 1,
+            ShowEvent::Ledger(LedgerEvent::TipCaptured(tip)) => {
+                self.tips_captured += 1;
+                self.tips += tip.amount.amount();
+                self.person(tip.person).tipped = true;
+            }
+            ShowEvent::Ledger(LedgerEvent::TipDeclined(_)) => self.tips_declined += 1,
         }
-        self.peak_viewers = self.peak_viewers.max(self.viewer_count());
     }
 
     fn lifecycle(&mut self, event: &LifecycleEvent, at: Timestamp) {
         match event {
             LifecycleEvent::Created(created) => self.currency = Some(created.currency),
             LifecycleEvent::Started(_) => self.started_at = Some(at),
-            LifecycleEvent::Ended(_) => {
-                self.ended_at = Some(at);
-                for session in self.sessions.values_mut().filter(|session| session.left_at.is_none()) {
-                    session.left_at = Some(at);
-                }
-            }
-            LifecycleEvent::Cancelled(_) => {}
+            LifecycleEvent::Ended(_) => self.ended_at = Some(at),
+            LifecycleEvent::Cancelled(_) => self.is_cancelled = true,
         }
+    }
+
+    fn person(&mut self, person: PersonId) -> &mut Person {
+        self.persons.entry(person).or_default()
     }
 
     fn joined(&mut self, joined: &ViewerJoined, at: Timestamp) {
-        self.sessions
-            .insert(joined.session_id, Session { person: joined.person, joined_at: at, left_at: None });
-        self.order.push(joined.session_id);
-        let device = joined.device_type.map_or("unknown".to_owned(), |device| format!("{device:?}"));
-        self.devices.entry(joined.person).or_insert(device);
+        self.views += 1;
+        let person = self.persons.entry(joined.person).or_default();
+        let is_first = person.first_joined_at.is_none();
+        if person.open.is_empty() {
+            self.watching += 1;
+        }
+        person.join(joined.session_id, at);
+        self.peak = self.peak.max(self.watching);
+        if is_first {
+            let country = told(joined.location.country.as_deref()).to_owned();
+            let city = match told(joined.location.city.as_deref()) {
+                UNKNOWN => UNKNOWN.to_owned(),
+                city => format!("{city}, {country}"),
+            };
+            let device = joined.device_type.map_or(UNKNOWN, schemas::events::DeviceType::name).to_owned();
+            *self.by_country.entry(country).or_default() += 1;
+            *self.by_city.entry(city).or_default() += 1;
+            *self.by_device.entry(device).or_default() += 1;
+        }
     }
 
     fn left(&mut self, left: &ViewerLeft) {
-        if let Some(session) = self.sessions.get_mut(&left.session_id) {
-            session.left_at = Some(left.left_at);
+        let person = self.persons.entry(left.person).or_default();
+        if person.leave(left.session_id, left.left_at) && person.open.is_empty() {
+            self.watching -= 1;
         }
     }
 
-    fn viewer_count(&self) -> u32 {
-        let mut open: Vec<PersonId> =
-            self.sessions.values().filter(|session| session.left_at.is_none()).map(|s| s.person).collect();
-        open.sort_unstable();
-        open.dedup();
-        u32::try_from(open.len()).unwrap_or(u32::MAX)
+    fn reacted(&mut self, counted: &ReactionsCounted) {
+        self.reactions += counted.counts.values().map(|count| u64::from(*count)).sum::<u64>();
+        for person in &counted.first_time {
+            self.person(*person).reacted = true;
+        }
     }
 
-    /// The figures as of a time, which must not be before the last event.
+    /// Up to when the figures count.
+    fn until(&self, as_of: Timestamp) -> Timestamp {
+        self.ended_at.unwrap_or_else(|| self.last_at.map_or(as_of, |last| last.max(as_of)))
+    }
+
+    /// The figures as of a time, never less than up to the last event.
     #[must_use]
     pub fn figures(&self, as_of: Timestamp) -> ShowFigures {
-        let end = self.ended_at.unwrap_or(as_of);
-        let mut by_person: BTreeMap<PersonId, Vec<(Timestamp, Timestamp)>> = BTreeMap::new();
-        for session in self.order.iter().filter_map(|id| self.sessions.get(id)) {
-            let until = session.left_at.unwrap_or(end).min(end);
-            by_person.entry(session.person).or_default().push((session.joined_at, until));
-        }
+        let until = self.until(as_of);
+        let is_over = self.ended_at.is_some();
+        let viewers = || self.persons.values().filter(|person| person.first_joined_at.is_some());
+        let count = |wanted: fn(&Person) -> bool| viewers().filter(|person| wanted(person)).count() as u64;
+        let since_first = |person: &Person| person.first_joined_at.map(|first| until.millis_since(first));
         let currency = self.currency.unwrap_or(Currency::USD);
         ShowFigures {
-            viewer_count: self.viewer_count(),
-            peak_viewers: self.peak_viewers,
-            total_views: self.sessions.len() as u64,
-            unique_viewers: u32::try_from(by_person.len()).unwrap_or(u32::MAX),
-            duration_ms: self.started_at.map_or(0, |start| end.millis_since(start)),
-            watch_time_ms: by_person.values().map(|intervals| covered_ms(intervals)).sum(),
-            possible_watch_time_ms: by_person
-                .values()
-                .filter_map(|intervals| intervals.iter().map(|(joined, _)| *joined).min())
-                .map(|first| end.millis_since(first))
-                .sum(),
-            messages_count: self.messages_count,
-            total_tips: sum(&self.tips, currency),
-            pending_tips: self.pending_tips,
-            persons_by_device: count_values(&self.devices),
+            status: self.status().to_owned(),
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+            viewer_count: if is_over { 0 } else { self.watching },
+            closing_viewer_count: self.watching,
+            peak_viewers: self.peak,
+            total_views: self.views,
+            unique_viewers: count(|_| true),
+            duration_ms: self.started_at.map_or(0, |start| until.millis_since(start)),
+            watch_ms: viewers().map(|person| person.covered_ms(until)).sum(),
+            possible_watch_ms: viewers().filter_map(since_first).sum(),
+            messages: self.messages,
+            reactions: self.reactions,
+            engaged: count(|person| person.wrote || person.reacted || person.tipped),
+            tippers: count(|person| person.tipped),
+            total_tips: Money::new(self.tips, currency).unwrap_or(Money::zero(currency)),
+            tips_count: self.tips_captured,
+            pending_tips: self.tips_requested.saturating_sub(self.tips_captured + self.tips_declined),
+        }
+    }
+
+    /// Whether nothing more can happen: the show is over, and no payment is under way.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        let is_over = self.is_cancelled || self.ended_at.is_some();
+        is_over && self.tips_requested <= self.tips_captured + self.tips_declined
+    }
+
+    fn status(&self) -> &'static str {
+        match (self.is_cancelled, self.ended_at, self.started_at) {
+            (true, ..) => "CANCELLED",
+            (false, Some(_), _) => "ENDED",
+            (false, None, Some(_)) => "LIVE",
+            (false, None, None) => "SCHEDULED",
+        }
+    }
+
+    /// Who watched, each as in their first session.
+    #[must_use]
+    pub fn demographics(&self) -> Demographics {
+        let groups = |counts: &Counts| {
+            let group = |(name, persons): (&String, &u64)| Group { name: name.clone(), persons: *persons };
+            let mut groups: Vec<Group> = counts.iter().map(group).collect();
+            groups.sort_by_key(|group| std::cmp::Reverse(group.persons));
+            groups
+        };
+        Demographics {
+            by_country: groups(&self.by_country),
+            by_city: groups(&self.by_city),
+            by_device: groups(&self.by_device),
+        }
+    }
+
+    /// Everything, as of a time.
+    #[must_use]
+    pub fn summary(&self, as_of: Timestamp) -> Summary {
+        let until = self.until(as_of);
+        let is_over = self.ended_at.is_some();
+        let open = || self.persons.values().filter(|_| !is_over);
+        Summary {
+            figures: self.figures(as_of),
+            demographics: self.demographics(),
+            curve: Curve::of(self.persons.values().map(|person| person.stays(until))),
+            open_since_ms: open().filter_map(Person::open_since).map(Timestamp::millis).sum(),
+            open_sessions: open().map(|person| person.open.len() as u64).sum(),
+            tipping: self.persons.values().filter(|person| person.tipped).count() as u64,
+            declined_tips: self.tips_declined,
         }
     }
 }
 
-/// The length of the union of intervals.
-fn covered_ms(intervals: &[(Timestamp, Timestamp)]) -> i64 {
-    let mut sorted = intervals.to_vec();
-    sorted.sort_unstable();
-    let (mut covered, mut reached) = (0, None::<Timestamp>);
-    for (from, to) in sorted {
-        let from = reached.map_or(from, |reached| reached.max(from));
-        if to > from {
-            covered += to.millis_since(from);
-            reached = Some(to);
-        }
-    }
-    covered
-}
-
-fn sum(amounts: &[Money], currency: Currency) -> Money {
-    amounts
-        .iter()
-        .try_fold(Money::zero(currency), |total, amount| total.checked_add(*amount))
-        .unwrap_or(Money::zero(currency))
-}
-
-fn count_values(devices: &BTreeMap<PersonId, String>) -> BTreeMap<String, u32> {
-    devices.values().fold(BTreeMap::new(), |mut counts, device| {
-        *counts.entry(device.clone()).or_default() += 1;
-        counts
-    })
+fn told(text: Option<&str>) -> &str {
+    text.filter(|text| !text.is_empty()).unwrap_or(UNKNOWN)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn at(ms: i64) -> Timestamp {
-        Timestamp::from_millis(ms)
-    }
-
-    #[test]
-    fn overlapping_and_nested_stays_are_covered_once() {
-        assert_eq!(covered_ms(&[(at(0), at(10)), (at(5), at(20)), (at(6), at(7)), (at(30), at(40))]), 30);
-        assert_eq!(covered_ms(&[(at(5), at(5))]), 0);
-        assert_eq!(covered_ms(&[]), 0);
-    }
-
     #[test]
     fn empty_denominators_give_nothing() {
-        let figures = Fold::default().figures(at(0));
+        let figures = Fold::default().figures(Timestamp::from_millis(0));
         assert_eq!(
             (figures.average_view_seconds(), figures.average_concurrent(), figures.viewer_retention()),
             (0.0, 0.0, 0.0)

@@ -3,7 +3,7 @@
 //! [`rows`] makes rows of events for the warehouse, [`migrate`] its tables and views, [`figures`] asks it. [`fold`] computes a show's figures by
 //! a plain fold over the log: the yardstick that every store is measured against. It trusts no count that an event carries.
 //!
-//! [`loader`] fills the warehouse from the topic, [`backfill`] straight from the log.
+//! [`loader`] fills the warehouse from the topic, [`backfill`] straight from the log. [`verify`] compares every store with the log.
 
 pub mod backfill;
 pub mod figures;
@@ -11,6 +11,7 @@ pub mod fold;
 pub mod loader;
 pub mod migrate;
 pub mod rows;
+pub mod verify;
 mod warehouse;
 
 /// `part ÷ whole`; 0 where there is no whole.

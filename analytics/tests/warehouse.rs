@@ -33,5 +33,7 @@ mod properties;
 mod recorded;
 #[path = "warehouse/tables.rs"]
 mod tables;
+#[path = "warehouse/verifying.rs"]
+mod verifying;
 #[path = "warehouse/world.rs"]
 mod world;

@@ -4,6 +4,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use platform::config::Config;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use crate::command;
 use crate::services::Services;
@@ -44,6 +45,8 @@ enum Command {
     Rebuild(command::rebuild::Rebuild),
     /// Show how far each read model is, what it is doing, and on request the digest of its rows.
     Views(command::views::Views),
+    /// Fold the log from its first event, and compare every figure of every show in Postgres and ClickHouse with it.
+    Verify(command::verify::Verify),
     /// Tell how to reach the private ClickHouse of this machine.
     Warehouse(command::warehouse::Warehouse),
     /// Ask a running server whether it is ready; exit code 0 if so.
@@ -64,9 +67,15 @@ enum Command {
 }
 
 impl Cli {
-    pub(crate) fn run(self) -> anyhow::Result<()> {
+    /// How it ended; an error ends with 1.
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let config = || Config::load(self.config.as_deref()).map_err(anyhow::Error::from);
         match self.command {
+            // the only one that has more to tell than whether it went well
+            Command::Verify(verify) => {
+                let config = config()?;
+                return block_on(async { Ok(verify.run(&config).await) });
+            }
             Command::Up => serve(&config()?, Services::ALL),
             Command::CommandApi => serve(&config()?, Services::COMMAND_API),
             Command::QueryApi => serve(&config()?, Services::QUERY_API),
@@ -87,6 +96,7 @@ impl Cli {
             Command::Bench(bench) => block_on(bench.run(&config()?)),
             Command::ClickHouseServer(server) => server.run(),
         }
+        .map(|()| ExitCode::SUCCESS)
     }
 }
 
@@ -94,7 +104,7 @@ fn serve(config: &Config, services: Services) -> anyhow::Result<()> {
     block_on(crate::services::run(config, services))
 }
 
-fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -12,5 +12,6 @@ pub(crate) mod log;
 pub(crate) mod migrate;
 pub(crate) mod rebuild;
 pub(crate) mod token;
+pub(crate) mod verify;
 pub(crate) mod views;
 pub(crate) mod warehouse;

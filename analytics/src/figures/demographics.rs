@@ -1,8 +1,11 @@
 //! Who watches: persons by country, city and device, never so few that one could be told from another.
 
+use std::collections::BTreeMap;
+
 use clickhouse::Row;
 use schemas::ShowId;
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::definition::of_shows;
 use super::{AsOf, FigureError, Figures, Period, Scope, scope};
@@ -66,12 +69,20 @@ fn largest_first(groups: &mut [Group]) {
 /// Groups of a table of persons with `country`, `city`, `device_type`.
 macro_rules! groups_of {
     ($persons:expr) => {
+        groups_of!("", $persons)
+    };
+    // each by something else besides, which ends with a comma
+    ($by:literal, $persons:expr) => {
         concat!(
             "
-SELECT dimension, name, count() AS persons
+SELECT ",
+            $by,
+            "dimension, name, count() AS persons
 FROM (
     SELECT
-        arrayJoin([
+        ",
+            $by,
+            "arrayJoin([
             ('country', country),
             ('city', if(city = 'unknown', city, concat(city, ', ', country))),
             ('device', device_type)
@@ -82,12 +93,17 @@ FROM (
             $persons,
             ")
 )
-GROUP BY dimension, name"
+GROUP BY ",
+            $by,
+            "dimension, name"
         )
     };
 }
 
 const OF_SHOW: &str = of_shows!(groups_of!("SELECT country, city, device_type FROM viewers"));
+
+const OF_SHOWS: &str =
+    of_shows!(groups_of!("show_id, ", "SELECT show_id, country, city, device_type FROM viewers"));
 
 /// The first session is the one that stands first in the log: no two stand at one place, so the answer does not depend on chance, nor on
 /// repeats: an older copy that knew less had a later first session, or the same.
@@ -111,6 +127,15 @@ struct Answer {
     persons: u64,
 }
 
+#[derive(Row, Deserialize)]
+struct OfShow {
+    #[serde(with = "clickhouse::serde::uuid")]
+    show_id: Uuid,
+    dimension: String,
+    name: String,
+    persons: u64,
+}
+
 impl Figures {
     /// Who watched a show, as it is, before groups that are too small are merged: [`Demographics::anonymous`].
     ///
@@ -119,6 +144,23 @@ impl Figures {
     pub async fn demographics(&self, show: ShowId, as_of: AsOf) -> Result<Demographics, FigureError> {
         let answers = self.of_shows(OF_SHOW, &[show], as_of).fetch_all().await?;
         Ok(sort_out(answers))
+    }
+
+    /// The same of several shows; those without viewers are left out.
+    ///
+    /// # Errors
+    /// [`FigureError::Warehouse`].
+    pub async fn demographics_by_show(
+        &self,
+        shows: &[ShowId],
+        as_of: AsOf,
+    ) -> Result<BTreeMap<ShowId, Demographics>, FigureError> {
+        let answers: Vec<OfShow> = self.of_shows(OF_SHOWS, shows, as_of).fetch_all().await?;
+        let mut by_show: BTreeMap<ShowId, Vec<Answer>> = BTreeMap::new();
+        for OfShow { show_id, dimension, name, persons } in answers {
+            by_show.entry(ShowId(show_id)).or_default().push(Answer { dimension, name, persons });
+        }
+        Ok(by_show.into_iter().map(|(show, answers)| (show, sort_out(answers))).collect())
     }
 
     /// Who watched the shows of a scope and period, before groups that are too small are merged: [`Demographics::anonymous`].

@@ -1,8 +1,11 @@
 //! The figures of one show, as of a position.
 
+use std::collections::BTreeMap;
+
 use clickhouse::Row;
 use schemas::{Money, ShowId, Timestamp};
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::definition::{acts, of_shows};
 use super::{AsOf, FigureError, Figures, ratio, revenue, signed, standing};
@@ -188,6 +191,7 @@ macro_rules! answer {
     () => {
         "
 SELECT
+    show_id,
     status,
     toUnixTimestamp64Milli(started_at) AS started_ms,
     toUnixTimestamp64Milli(ended_at) AS ended_ms,
@@ -244,6 +248,8 @@ const ROLLED_UP: &str = rolled_up!(answer!());
 
 #[derive(Row, Deserialize)]
 struct Answer {
+    #[serde(with = "clickhouse::serde::uuid")]
+    show_id: Uuid,
     status: String,
     started_ms: Option<i64>,
     ended_ms: Option<i64>,
@@ -277,6 +283,19 @@ impl Figures {
             None => self.of_shows(FIGURES, &[show], as_of).fetch_optional().await?,
         };
         answer.map(TryInto::try_into).transpose()
+    }
+
+    /// The figures of several shows; those that the warehouse does not know are left out.
+    ///
+    /// # Errors
+    /// [`FigureError`].
+    pub async fn shows(
+        &self,
+        shows: &[ShowId],
+        as_of: AsOf,
+    ) -> Result<BTreeMap<ShowId, ShowFigures>, FigureError> {
+        let answers: Vec<Answer> = self.of_shows(FIGURES, shows, as_of).fetch_all().await?;
+        answers.into_iter().map(|answer| Ok((ShowId(answer.show_id), answer.try_into()?))).collect()
     }
 }
 

@@ -89,10 +89,10 @@ fn check_rules(events: &[Envelope<ShowEvent>], cap: u32) -> anyhow::Result<()> {
     for event in events {
         fold.apply(event);
         let figures = fold.figures(event.meta.occurred_at);
-        ensure!(figures.viewer_count <= cap, "{} viewers on {cap} seats", figures.viewer_count);
+        ensure!(figures.viewer_count <= u64::from(cap), "{} viewers on {cap} seats", figures.viewer_count);
         if let ShowEvent::Audience(AudienceEvent::Joined(joined)) = &event.event {
             ensure!(
-                joined.audience.viewer_count == figures.viewer_count,
+                u64::from(joined.audience.viewer_count) == figures.viewer_count,
                 "viewer count differs at {}",
                 event.revision
             );
@@ -101,7 +101,7 @@ fn check_rules(events: &[Envelope<ShowEvent>], cap: u32) -> anyhow::Result<()> {
             posted.entry(message.author).or_default().push(event.meta.occurred_at.millis());
         }
     }
-    let broken = fold.figures(events.last().context("no events")?.meta.occurred_at).broken_identities();
+    let broken = fold.summary(events.last().context("no events")?.meta.occurred_at).broken_identities();
     ensure!(broken.is_empty(), "{broken:?}");
     for times in posted.values() {
         for window in times.windows(21) {

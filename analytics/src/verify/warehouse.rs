@@ -1,0 +1,344 @@
+//! ClickHouse: figures and facts as of a position, roll-ups as of each show's last event.
+
+use clickhouse::{Client, Row};
+use schemas::{Position, ShowId, streams};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::postgres::groups;
+use super::report::{Progress, Report, Sheet, Sheets, from_json, plain, sheet};
+use super::told::{FACTS, Show, Told};
+use super::{StoreError, VerifyError};
+use crate::figures::{AsOf, Demographics, Figures, ShowFigures};
+use crate::fold::Summary;
+
+/// Shows in one question: bounds its memory, and its parameters.
+const SHOWS_A_QUESTION: usize = 100;
+
+/// What an answer is about.
+const SUBJECT: &str = "subject";
+
+/// How many events of its show a roll-up knows.
+const KNOWN: &str = "known";
+
+/// How long one question may take: those about all events read them all.
+const SECONDS_MAX: u32 = 600;
+
+/// The events without repeats, by stream; those of payments by group.
+const EVENTS: &str = "
+SELECT
+    if(startsWith(stream, 'show-'), stream, substring(stream, 1, 10)) AS subject,
+    toString(count()) AS events,
+    toString(sum(position)) AS `sum of their positions`,
+    toString(sum(revision)) AS `sum of their revisions`,
+    toString(sum(toUnixTimestamp64Milli(occurred_at))) AS `sum of their times`
+FROM events
+WHERE position <= {position:UInt64}
+GROUP BY subject";
+
+const PAYMENTS: &str = "
+SELECT
+    concat('show-', toString(of_show)) AS subject,
+    toString(sum(is_requested)) AS payments,
+    toString(sum(asked)) AS `payments requested`,
+    toString(sum(is_captured)) AS `payments captured`,
+    toString(sum(paid)) AS captured,
+    toString(sum(is_declined)) AS `payments declined`,
+    toString(sum(is_applied)) AS `payments applied`
+FROM (
+    SELECT
+        payment_id,
+        max(show_id) AS of_show,
+        countIf(kind = 'REQUESTED') AS is_requested,
+        sumIf(amount, kind = 'REQUESTED') AS asked,
+        countIf(kind = 'CAPTURED') AS is_captured,
+        sumIf(amount, kind = 'CAPTURED') AS paid,
+        countIf(kind = 'DECLINED') AS is_declined,
+        countIf(kind = 'APPLIED') AS is_applied
+    FROM payment_changes
+    WHERE position <= {position:UInt64}
+    GROUP BY payment_id
+)
+GROUP BY of_show";
+
+const SHOWS: &str = "
+SELECT
+    concat('show-', toString(show_id)) AS subject,
+    toString(facts) AS known,
+    toString(facts) AS events,
+    toString(creator) AS creator,
+    status,
+    currency,
+    toString(toUnixTimestamp64Milli(started_at)) AS `started at`,
+    toString(toUnixTimestamp64Milli(ended_at)) AS `ended at`,
+    toString(duration_ms) AS `duration in ms`,
+    toString(viewer_count) AS viewers,
+    toString(peak_viewers) AS `peak viewers`,
+    toString(total_views) AS views,
+    toString(unique_viewers) AS `unique viewers`,
+    toString(watch_ms) AS `watched in ms`,
+    toString(possible_watch_ms) AS `possibly watched in ms`,
+    toString(messages) AS messages,
+    toString(reactions) AS reactions,
+    toString(engaged) AS engaged,
+    toString(tippers) AS tippers,
+    toString(tips) AS tips,
+    toString(tips_count) AS `tips captured`,
+    toString(pending_tips) AS `tips pending`
+FROM shows";
+
+const SHOW_VIEWERS: &str = "
+SELECT
+    concat('show-', toString(show_id)) AS subject,
+    toString(max(facts)) AS known,
+    toString(count()) AS `unique viewers`,
+    toString(sum(sessions)) AS views,
+    toString(sum(watch_ms)) AS `watched in ms`,
+    toString(countIf(messages > 0 OR has_reacted OR tips_count > 0)) AS engaged,
+    toString(countIf(tips_count > 0)) AS tippers
+FROM show_viewers
+GROUP BY show_id";
+
+const SHOW_QUARTERS: &str = "
+SELECT
+    concat('show-', toString(show_id)) AS subject,
+    toString(max(facts)) AS known,
+    toString(sum(on_air_ms)) AS `duration in ms`,
+    toString(sum(watch_ms)) AS `watched in ms`,
+    toString(sum(tips)) AS tips
+FROM show_quarters
+GROUP BY show_id";
+
+/// The roll-ups, with what the fold says of each.
+type Rollup = (&'static str, &'static str, fn(&Show, &Summary) -> Sheet);
+
+const ROLLUPS: [Rollup; 3] = [
+    ("rollup_shows", SHOWS, rolled_up_show),
+    ("rollup_show_viewers", SHOW_VIEWERS, rolled_up_viewers),
+    ("rollup_show_quarters", SHOW_QUARTERS, rolled_up_quarters),
+];
+
+/// Asks the warehouse.
+pub(super) struct Warehouse {
+    client: Client,
+    pub(super) figures: Figures,
+}
+
+impl Warehouse {
+    pub(super) fn new(client: Client) -> Self {
+        let client = client.with_setting("max_execution_time", SECONDS_MAX.to_string());
+        Self { figures: Figures::new(client.clone()), client }
+    }
+
+    /// Compares figures and facts as of a position, which is as far as the log was read.
+    pub(super) async fn compare(
+        &self,
+        told: &Told,
+        as_of: AsOf,
+        report: &mut Report<'_>,
+    ) -> Result<(), VerifyError> {
+        let position = as_of.position;
+        let all: Vec<(&ShowId, &Show)> = told.shows.iter().collect();
+        for (chunk, number) in all.chunks(SHOWS_A_QUESTION).zip(0..) {
+            let shows: Vec<ShowId> = chunk.iter().map(|(id, _)| **id).collect();
+            let figures = self.figures.shows(&shows, as_of).await.map_err(StoreError::Figures)?;
+            let groups =
+                self.figures.demographics_by_show(&shows, as_of).await.map_err(StoreError::Figures)?;
+            for (id, show) in chunk {
+                let summary = show.summary(as_of.time);
+                let groups = groups.get(id).cloned().unwrap_or_default();
+                compare_show(**id, &summary, figures.get(id), &groups, position, report);
+            }
+            let shows = (number * SHOWS_A_QUESTION + chunk.len()).min(all.len());
+            report.watcher.progress(Progress::Comparing { store: "ClickHouse", shows, of: all.len() });
+        }
+        let found = self.ask(EVENTS, position).await?;
+        let payments = told.payment_groups.iter().map(|(group, lines)| (group.clone(), lines.sheet()));
+        report.compare_all(
+            "events",
+            position,
+            told.of_shows(|show| show.lines.sheet()).chain(payments),
+            found,
+        );
+        let found = self.facts(position).await?;
+        report.compare_all("facts", position, told.of_shows(facts), found);
+        let found = self.ask(PAYMENTS, position).await?;
+        report.compare_all("payment_changes", position, told.of_shows(|show| show.payments.sheet()), found);
+        Ok(())
+    }
+
+    /// Compares roll-ups as of each show's last event, of shows whose roll-ups should be there and that did not move on since. Roll-ups of shows that
+    /// are not in the log yet cannot be told from those of shows that never were.
+    pub(super) async fn compare_rollups(
+        &self,
+        told: &Told,
+        rolled_up: Position,
+        report: &mut Report<'_>,
+    ) -> Result<(), VerifyError> {
+        let position = told.position.unwrap_or_default();
+        for (store, sql, expected) in ROLLUPS {
+            let mut found = self.ask(sql, position).await?;
+            for (id, show) in &told.shows {
+                let subject = streams::show(*id);
+                let mut row = found.remove(&subject).unwrap_or_default();
+                // none where there are no rows, which may be right
+                let known: u64 = row.remove(KNOWN).and_then(|known| known.parse().ok()).unwrap_or(0);
+                if known <= show.lines.count && show.last_position <= rolled_up {
+                    report.compare(
+                        store,
+                        &subject,
+                        position,
+                        &expected(show, &show.summary(show.last_at)),
+                        &row,
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, sql: &str, position: Position) -> Result<Sheets, VerifyError> {
+        let query = self.client.query_raw(sql).param("position", position.0);
+        let mut cursor = query.fetch_bytes("JSONEachRow").map_err(StoreError::Warehouse)?;
+        let bytes = cursor.collect().await.map_err(StoreError::Warehouse)?;
+        let rows = serde_json::Deserializer::from_slice(&bytes).into_iter::<Map<String, Value>>();
+        let mut sheets = Sheets::new();
+        for row in rows {
+            let mut sheet = from_json(row.map_err(StoreError::Answer)?);
+            sheets.insert(sheet.remove(SUBJECT).unwrap_or_default(), sheet);
+        }
+        Ok(sheets)
+    }
+
+    async fn facts(&self, position: Position) -> Result<Sheets, VerifyError> {
+        let one = |fact| {
+            format!(
+                "SELECT show_id, '{fact}' AS fact, count() AS rows, sum(position) AS positions FROM {fact} \
+                 WHERE position <= {{position:UInt64}} GROUP BY show_id"
+            )
+        };
+        let sql = FACTS.map(one).join(" UNION ALL ");
+        let query = self.client.query_raw(&sql).param("position", position.0);
+        let rows: Vec<FactRows> = query.fetch_all().await.map_err(StoreError::Warehouse)?;
+        let mut sheets = Sheets::new();
+        for FactRows { show_id, fact, rows, positions } in rows {
+            let sheet = sheets.entry(streams::show(ShowId(show_id))).or_default();
+            sheet.extend(fact_lines(&fact, rows, positions));
+        }
+        Ok(sheets)
+    }
+}
+
+#[derive(Row, Deserialize)]
+struct FactRows {
+    #[serde(with = "clickhouse::serde::uuid")]
+    show_id: Uuid,
+    fact: String,
+    rows: u64,
+    positions: u64,
+}
+
+fn fact_lines(fact: &str, rows: u64, positions: u64) -> [(String, String); 2] {
+    [
+        (format!("rows of {fact}"), rows.to_string()),
+        (format!("sum of positions of {fact}"), positions.to_string()),
+    ]
+}
+
+fn facts(show: &Show) -> Sheet {
+    FACTS
+        .iter()
+        .zip(show.facts)
+        .flat_map(|(fact, (rows, positions))| fact_lines(fact, rows, positions))
+        .collect()
+}
+
+fn compare_show(
+    id: ShowId,
+    summary: &Summary,
+    found: Option<&ShowFigures>,
+    found_groups: &Demographics,
+    position: Position,
+    report: &mut Report<'_>,
+) {
+    let subject = streams::show(id);
+    let figures = found.map(figures).unwrap_or_default();
+    report.compare("figures", &subject, position, &self::figures(&summary.figures), &figures);
+    report.compare("demographics", &subject, position, &groups(&summary.demographics), &groups(found_groups));
+    let Some(found) = found else { return };
+    let broken = found.broken_identities().into_iter();
+    for broken in broken.chain(found_groups.broken_identities(found.unique_viewers)) {
+        report.check(false, "figures", &subject, broken, position);
+    }
+}
+
+/// Every figure by name: a new one makes the compiler ask.
+fn figures(figures: &ShowFigures) -> Sheet {
+    let ShowFigures {
+        status,
+        started_at,
+        ended_at,
+        viewer_count,
+        closing_viewer_count,
+        peak_viewers,
+        total_views,
+        unique_viewers,
+        duration_ms,
+        watch_ms,
+        possible_watch_ms,
+        messages,
+        reactions,
+        engaged,
+        tippers,
+        total_tips,
+        tips_count,
+        pending_tips,
+    } = figures;
+    let mut sheet = sheet([
+        ("status", status.clone()),
+        ("currency", total_tips.currency().to_string()),
+        ("viewers", viewer_count.to_string()),
+        ("closing viewers", closing_viewer_count.to_string()),
+        ("peak viewers", peak_viewers.to_string()),
+        ("views", total_views.to_string()),
+        ("unique viewers", unique_viewers.to_string()),
+        ("duration in ms", duration_ms.to_string()),
+        ("watched in ms", watch_ms.to_string()),
+        ("possibly watched in ms", possible_watch_ms.to_string()),
+        ("messages", messages.to_string()),
+        ("reactions", reactions.to_string()),
+        ("engaged", engaged.to_string()),
+        ("tippers", tippers.to_string()),
+        ("tips", plain(total_tips.amount())),
+        ("tips captured", tips_count.to_string()),
+        ("tips pending", pending_tips.to_string()),
+    ]);
+    for (name, at) in [("started at", started_at), ("ended at", ended_at)] {
+        sheet.extend(at.map(|at| (name.to_owned(), at.millis().to_string())));
+    }
+    sheet
+}
+
+fn rolled_up_show(show: &Show, summary: &Summary) -> Sheet {
+    let mut sheet = figures(&summary.figures);
+    // the roll-up of shows does not hold it
+    sheet.remove("closing viewers");
+    sheet.insert("events".to_owned(), show.lines.count.to_string());
+    sheet.extend(show.creator.map(|creator| ("creator".to_owned(), creator.to_string())));
+    sheet
+}
+
+fn rolled_up_viewers(_: &Show, summary: &Summary) -> Sheet {
+    let mut sheet = figures(&summary.figures);
+    sheet.retain(|name, _| {
+        ["unique viewers", "views", "watched in ms", "engaged", "tippers"].contains(&name.as_str())
+    });
+    sheet
+}
+
+fn rolled_up_quarters(_: &Show, summary: &Summary) -> Sheet {
+    let mut sheet = figures(&summary.figures);
+    sheet.retain(|name, _| ["duration in ms", "watched in ms", "tips"].contains(&name.as_str()));
+    sheet
+}
