@@ -4,9 +4,10 @@ use anyhow::Context;
 use embedded::payments::{Sandbox, SandboxConfig};
 use embedded::postgres::{Postgres, PostgresConfig};
 use std::net::TcpListener;
+use std::process::Stdio;
 use tempfile::TempDir;
 
-use crate::server::{Server, Settings, data_dir, settings};
+use crate::server::{Server, Settings, binary, data_dir, settings};
 
 /// What the services share.
 pub struct Cluster {
@@ -50,10 +51,28 @@ impl Cluster {
     ///
     /// # Errors
     /// Where it does not come up.
-    pub async fn service(&self, name: &str, more: &[(&str, &str)]) -> anyhow::Result<Server> {
+    pub async fn service<V: AsRef<str>>(&self, name: &str, more: &[(&str, V)]) -> anyhow::Result<Server> {
+        Server::start(name, &self.settings(more)).await.with_context(|| format!("starting {name}"))
+    }
+
+    /// A command of the binary, to its end.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub async fn run<V: AsRef<str>>(
+        &self,
+        arguments: &[&str],
+        more: &[(&str, V)],
+    ) -> anyhow::Result<std::process::Output> {
+        let mut command = tokio::process::Command::new(binary());
+        command.args(arguments).envs(self.settings(more)).stdin(Stdio::null()).kill_on_drop(true);
+        command.output().await.with_context(|| format!("running {arguments:?}"))
+    }
+
+    fn settings<V: AsRef<str>>(&self, more: &[(&str, V)]) -> Settings {
         let mut settings = self.service_settings.clone();
-        settings.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        Server::start(name, &settings).await.with_context(|| format!("starting {name}"))
+        settings.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.as_ref().to_owned())));
+        settings
     }
 
     /// Kills the log node and starts it again.

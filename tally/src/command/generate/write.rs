@@ -38,14 +38,20 @@ pub(super) struct Writer {
 
 impl Writer {
     /// The shows that may not be complete, by their places. An earlier run began a show only when the one `at_once` places
-    /// before it was complete, so nothing is missing that far before the last show that is there.
+    /// before it was complete, so nothing is missing that far before the last show that is there, and nothing comes after so many
+    /// that are not: looking for what is not there costs the client more than what is.
     pub(super) async fn unwritten(&self, at_once: usize) -> anyhow::Result<Vec<usize>> {
         let shows = self.history.shows();
-        let there: Vec<bool> = futures::stream::iter(shows.iter().map(|show| streams::show(show.id)))
-            .map(|stream| async move { self.last(&stream).await.map(|last| last.is_some()) })
-            .buffered(LOOKS_AT_ONCE)
-            .try_collect()
-            .await?;
+        let mut there: Vec<bool> = Vec::with_capacity(shows.len());
+        for shows in shows.chunks(LOOKS_AT_ONCE.max(at_once)) {
+            let looks = shows.iter().map(|show| self.last(streams::show(show.id)));
+            let found = try_join_all(looks).await?;
+            there.extend(found.iter().map(Option::is_some));
+            if found.iter().all(Option::is_none) {
+                break;
+            }
+        }
+        there.resize(shows.len(), false);
         let last = there.iter().rposition(|there| *there).unwrap_or(0);
         let is_complete = |place: usize| there[place] && place + at_once <= last;
         for place in (0..shows.len()).filter(|place| is_complete(*place)) {
@@ -54,8 +60,8 @@ impl Writer {
         Ok((0..shows.len()).filter(|place| !is_complete(*place)).collect())
     }
 
-    async fn last(&self, stream: &str) -> anyhow::Result<Option<StoredEvent>> {
-        let last = self.log.read_stream_back(stream, None, 1).await.context("cannot read the log")?;
+    async fn last(&self, stream: String) -> anyhow::Result<Option<StoredEvent>> {
+        let last = self.log.read_stream_back(&stream, None, 1).await.context("cannot read the log")?;
         Ok(last.into_iter().next())
     }
 
@@ -63,7 +69,7 @@ impl Writer {
     pub(super) async fn write(&self, place: usize) -> anyhow::Result<()> {
         let mut performance = self.history.play(place, &self.edge);
         let stream = streams::show(performance.plan().id);
-        let last = self.last(&stream).await?;
+        let last = self.last(stream.clone()).await?;
         let mut expected = None;
         loop {
             let mut batch: Vec<Happening> = performance.by_ref().take(BATCH_EVENTS).collect();

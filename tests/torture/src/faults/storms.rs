@@ -4,6 +4,7 @@
 //! loaders is shaken; a relay that leads is frozen until another leads, and wakes up with records under way; and the broker is away for a while. Between
 //! all this somebody writes what nobody can read.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -11,8 +12,9 @@ use async_trait::async_trait;
 use clickhouse::Client;
 use embedded::clickhouse::{ClickHouse, DATABASE};
 use embedded::kafka::{Kafka, KafkaConfig};
-use platform::event_log::NewEvent;
+use generator::{Edge, History, Options, PaymentStep, PlainEdge};
 use platform::event_log::eventstore::EventStoreLog;
+use platform::event_log::{NewEvent, codec};
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -20,6 +22,7 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rustix::process::{Pid, Signal, kill_process};
 use schemas::published::{PARTITIONS, TOPIC};
+use schemas::{Envelope, Event, streams};
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
 use tally_tests::cluster::free_port;
@@ -27,7 +30,7 @@ use tally_tests::{Cluster, Server};
 use tempfile::TempDir;
 
 use super::pipeline::{Ledger, PATIENCE, dead_letters, kill_server, warehouse, writer};
-use super::read_models::history;
+use super::read_models::Events;
 use crate::harness::{Counts, FaultTest, Round, promise};
 
 /// The relay whose checkpoint moves when a record is handed over, not when it is acknowledged; it is killed.
@@ -38,6 +41,8 @@ const TIMES: u32 = 2;
 const EVENTS: u32 = 60;
 /// How long the broker is away in a full round.
 const OUTAGE_SECONDS: u32 = 60;
+/// The least that a history can be asked for.
+const MADE_MIN: usize = 1_000;
 const PIECE: usize = 10;
 const PAUSE_MS_MAX: u64 = 120;
 /// Kills of loaders, one after the other, that leave the group no rest.
@@ -145,24 +150,36 @@ impl Stage {
     }
 
     async fn service(&self, name: &str) -> anyhow::Result<Server> {
-        let (brokers, url) = (self.kafka.bootstrap(), self.warehouse.url());
+        self.cluster.service(name, &self.settings()).await
+    }
+
+    fn settings(&self) -> [(&'static str, String); 6] {
         let writer = self.warehouse.writer();
-        let settings = [
-            ("TALLY_KAFKA__BROKERS", brokers.as_str()),
-            ("TALLY_CLICKHOUSE__URL", url.as_str()),
-            ("TALLY_CLICKHOUSE__DATABASE", DATABASE),
-            ("TALLY_CLICKHOUSE__USER", writer.user),
-            ("TALLY_CLICKHOUSE__PASSWORD", writer.password.expose_secret()),
+        [
+            ("TALLY_KAFKA__BROKERS", self.kafka.bootstrap()),
+            ("TALLY_CLICKHOUSE__URL", self.warehouse.url()),
+            ("TALLY_CLICKHOUSE__DATABASE", DATABASE.to_owned()),
+            ("TALLY_CLICKHOUSE__USER", writer.user.to_owned()),
+            ("TALLY_CLICKHOUSE__PASSWORD", writer.password.expose_secret().to_owned()),
             // that stores are away is no news here
-            ("TALLY_TELEMETRY__LOG", "off"),
-        ];
-        self.cluster.service(name, &settings).await
+            ("TALLY_TELEMETRY__LOG", "off".to_owned()),
+        ]
+    }
+
+    /// Postgres and ClickHouse say of every show what the log says.
+    async fn verify(&self) -> anyhow::Result<()> {
+        let ended = self.cluster.run(&["verify"], &self.settings()).await?;
+        let told = || {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            format!("tally verify: {} {}", text(&ended.stdout), text(&ended.stderr))
+        };
+        Ok(promise(ended.status.success(), told)?)
     }
 
     async fn play(&mut self, round: &Round, chance: &mut StdRng) -> anyhow::Result<Counts> {
         let is_early = round.is_control(EARLY);
         let blows = if is_early { Vec::new() } else { blows(round, chance) };
-        let events = history(chance.random(), EVENTS * u32::try_from(blows.len() + 2)?);
+        let events = generated(chance.random(), EVENTS as usize * (blows.len() + 2))?;
         let mut pieces = events.chunks(EVENTS as usize);
         self.append(pieces.next().context("no events")?, chance).await?;
         for blow in &blows {
@@ -178,6 +195,7 @@ impl Stage {
         }
         self.ledger.loaded(&self.client).await?;
         self.ledger.promise_warehouse(&self.client, "events").await?;
+        self.verify().await?;
         if self.poisons > 0 {
             let letters = dead_letters(self.kafka.bootstrap()).await?;
             promise(letters >= self.poisons, || format!("{letters} of {} are set aside", self.poisons))?;
@@ -328,6 +346,37 @@ impl Stage {
 }
 
 /// All of them so many times, in any order; a short run takes the first ones.
+/// Events of a generated history in the order of their time, with those of payments: what a show says is true of its payments.
+fn generated(seed: u64, length: usize) -> anyhow::Result<Events> {
+    let until = "2025-07-01T00:00:00Z".parse()?;
+    let options = Options { seed, events: length.max(MADE_MIN) as u64 * 2, months: 1, creators: None, until };
+    let history = Arc::new(History::plan(options));
+    let edge: Arc<dyn Edge> = Arc::new(PlainEdge);
+    let mut made = Vec::new();
+    for (place, plan) in history.shows().iter().enumerate() {
+        for happening in history.play(place, &edge) {
+            let mut events = steps(happening.before.as_ref())?;
+            events.push((streams::show(plan.id), encode(&happening.event)?));
+            events.extend(steps(happening.after.as_ref())?);
+            made.push((happening.event.meta.occurred_at, events));
+        }
+    }
+    made.sort_by_key(|(at, _)| *at);
+    let events: Events = made.into_iter().flat_map(|(_, events)| events).take(length).collect();
+    anyhow::ensure!(events.len() == length, "{} events for {length}", events.len());
+    Ok(events)
+}
+
+fn steps(step: Option<&PaymentStep>) -> anyhow::Result<Events> {
+    let Some(step) = step else { return Ok(Vec::new()) };
+    let stream = streams::payment(step.payment);
+    step.events.iter().map(|event| Ok((stream.clone(), encode(event)?))).collect()
+}
+
+fn encode<E: Clone + Into<Event>>(envelope: &Envelope<E>) -> anyhow::Result<NewEvent> {
+    Ok(codec::encode(&envelope.event.clone().into(), &envelope.meta, envelope.event_id)?)
+}
+
 fn blows(round: &Round, chance: &mut StdRng) -> Vec<Blow> {
     let count = round.share(TIMES * u32::try_from(BLOWS.len()).unwrap_or(u32::MAX)) as usize;
     let mut blows: Vec<Blow> = BLOWS.iter().copied().cycle().take(count).collect();
