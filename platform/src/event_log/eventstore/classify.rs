@@ -42,9 +42,16 @@ pub(super) fn is_dead(error: &Error) -> bool {
     matches!(error, Error::ConnectionClosed | Error::GrpcConnectionError(_))
 }
 
-/// The error tells of the connection or the node, not of the request.
+/// The error tells of the connection or the node, not of the request. An exhausted resource is HTTP/2's word for a connection on which too
+/// many requests were given up.
 pub(super) fn is_connection(error: &Error) -> bool {
-    is_dead(error) || matches!(error, Error::ServerError(_) | Error::NotLeaderException(_))
+    is_dead(error)
+        || matches!(
+            error,
+            Error::ServerError(_)
+                | Error::NotLeaderException(_)
+                | Error::Grpc { code: Code::ResourceExhausted, .. }
+        )
 }
 
 #[cfg(test)]
@@ -69,6 +76,13 @@ mod tests {
             let AppendError::WrongExpected { actual } = append_error(error) else { panic!() };
             assert_eq!(actual, expected);
         }
+    }
+
+    #[test]
+    fn a_connection_that_is_given_up_is_no_fault_of_the_request() {
+        let of = |code| is_connection(&Error::from_grpc(Status::new(code, "")));
+        assert!(of(Code::ResourceExhausted));
+        assert!(!of(Code::InvalidArgument) && !of(Code::PermissionDenied));
     }
 
     #[test]
