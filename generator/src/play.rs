@@ -12,7 +12,8 @@ use schemas::events::{
     ChatEvent, LedgerEvent, PaymentEvent, Quality, ShowDetails, ShowEvent, StreamSettings, TipRequested,
 };
 use schemas::{
-    AttemptId, BodyHash, CommandId, Envelope, MessageId, PaymentId, PersonId, SessionId, Timestamp, TipId,
+    AttemptId, BodyHash, CommandId, Envelope, Event, MessageId, PaymentId, PersonId, SessionId, ShowId,
+    Timestamp, TipId, streams,
 };
 
 use crate::acts::{Act, MeantTip, Script, Thrown, What, script};
@@ -50,6 +51,21 @@ pub struct PaymentStep {
     pub payment: PaymentId,
     /// Its events, with their revisions.
     pub events: Vec<Envelope<PaymentEvent>>,
+}
+
+impl Happening {
+    /// All of it with the streams that it stands in, in the order of the log.
+    pub fn told(self, show: ShowId) -> impl Iterator<Item = (String, Envelope<Event>)> {
+        let of_show = (streams::show(show), self.event.map(Into::into));
+        told_of(self.before).chain([of_show]).chain(told_of(self.after))
+    }
+}
+
+fn told_of(step: Option<PaymentStep>) -> impl Iterator<Item = (String, Envelope<Event>)> {
+    step.into_iter().flat_map(|step| {
+        let stream = streams::payment(step.payment);
+        step.events.into_iter().map(move |event| (stream.clone(), event.map(Into::into)))
+    })
 }
 
 /// A show that is being played. Yields its events one by one; what is under way is as much as its acts and its state.

@@ -35,16 +35,19 @@ struct Names {
 }
 
 impl Beside {
-    /// Makes it, empty and with its tables: what an earlier one left there is dropped.
+    /// Makes it beside the database of a client, empty and with its tables: what an earlier one left there is dropped.
     ///
     /// # Errors
     /// [`MigrateError`].
-    pub async fn make(client: &Client, database: &str, layout: &Layout) -> Result<Self, MigrateError> {
-        let names = Names { serving: database.to_owned(), fresh: format!("{database}{SUFFIX}") };
-        if !names.serving.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') || database.is_empty() {
+    pub async fn make(client: &Client, layout: &Layout) -> Result<Self, MigrateError> {
+        let asked = client.query_raw("SELECT currentDatabase()").fetch_one::<String>().await;
+        let named = |source| MigrateError::Statement { name: "currentDatabase".to_owned(), source };
+        let serving = asked.map_err(named)?;
+        if !serving.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
             return Err(MigrateError::Database);
         }
-        let this = Self { serving: client.clone().with_database(database), names, layout: layout.clone() };
+        let names = Names { fresh: format!("{serving}{SUFFIX}"), serving };
+        let this = Self { serving: client.clone(), names, layout: layout.clone() };
         this.drop_fresh().await?;
         this.state(&format!("CREATE DATABASE {} {{{{on_cluster}}}}", this.names.fresh)).await?;
         // facts that are older than their retention are still to be rolled up

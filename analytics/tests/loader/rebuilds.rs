@@ -93,10 +93,10 @@ fn a_running_loader_follows_when_the_tables_are_exchanged() {
         scene.loaded(early.last().unwrap().position).await;
         // what serves is wrong, so that it is seen whose facts are read afterwards
         scene.database.client.query("TRUNCATE TABLE fact_messages").execute().await.unwrap();
-        let serving = (&scene.database.client, scene.database.name.as_str(), Layout::default());
+        let (serving, layout) = (&scene.database.client, Layout::default());
         // one that was left half-filled by a process that was killed
-        drop(Beside::make(serving.0, serving.1, &serving.2).await.unwrap());
-        let beside = Beside::make(serving.0, serving.1, &serving.2).await.unwrap();
+        drop(Beside::make(serving, &layout).await.unwrap());
+        let beside = Beside::make(serving, &layout).await.unwrap();
         fill(&beside.client(), &scene.topic.name, &early[..early.len() / 2]).await;
         beside.put_in_place().await.unwrap();
         scene.topic.publish_some(late).await;

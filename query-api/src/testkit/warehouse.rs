@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use platform::event_log::codec;
 use platform::event_log::memory::MemoryLog;
 use schemas::Position;
-use schemas::published::{PARTITIONS, Published, PublishedEvent, TOPIC};
+use schemas::published::{PARTITIONS, Published, TOPIC};
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -57,15 +57,7 @@ impl Warehouse {
         let mut fill = Backfill::new(&self.client, TOPIC, PARTITIONS, |_| {});
         for stored in &events[loaded..] {
             let envelope = codec::decode(stored).unwrap();
-            let published = Published {
-                event_id: stored.id,
-                stream: stored.stream.clone(),
-                revision: stored.revision,
-                position: stored.position,
-                previous: None,
-                occurred_at: envelope.meta.occurred_at,
-                event: PublishedEvent::of(&envelope.event),
-            };
+            let published = Published::of(&stored.stream, stored.position, &envelope);
             fill.add(&published).await.unwrap();
         }
         let position = events.last().map_or(Position(0), |event| event.position);

@@ -6,7 +6,7 @@ use thiserror::Error;
 use super::events::PublishedEvent;
 use super::wire::{self, CloudEvent};
 use crate::catalogue::Source;
-use crate::{EventError, EventId, Position, Revision, Timestamp};
+use crate::{Envelope, Event, EventError, EventId, Position, Revision, Timestamp};
 
 /// A record of the topic.
 ///
@@ -37,6 +37,22 @@ pub struct Published {
     pub occurred_at: Timestamp,
     /// What happened, as far as it leaves the log.
     pub event: PublishedEvent,
+}
+
+impl Published {
+    /// What leaves the log of an event at its place, before anybody knows what stands before it in a partition: that is for who writes the topic.
+    #[must_use]
+    pub fn of(stream: &str, position: Position, envelope: &Envelope<Event>) -> Self {
+        Self {
+            event_id: envelope.event_id,
+            stream: stream.to_owned(),
+            revision: envelope.revision,
+            position,
+            previous: None,
+            occurred_at: envelope.meta.occurred_at,
+            event: PublishedEvent::of(&envelope.event),
+        }
+    }
 }
 
 /// Says that a partition holds everything of the log up to a position, so that quiet partitions arrive too.

@@ -110,7 +110,8 @@ fn configured_client(config: &Config) -> Option<Client> {
     })
 }
 
-fn client_of(url: &str, writer: &Credentials) -> Client {
+/// Asks a private server as its owner.
+pub(crate) fn client_of(url: &str, writer: &Credentials) -> Client {
     Client::default()
         .with_url(url)
         .with_database(engine::DATABASE)

@@ -1,9 +1,9 @@
 //! A generated history as the log would tell it, without a log: for whatever stands behind the log.
 
 use anyhow::Context;
-use generator::{Edge, Fate, Happening, History, Options, PaymentStep, PlainEdge};
-use schemas::published::{Published, PublishedEvent};
-use schemas::{Envelope, Event, Position, ShowId, Timestamp, streams};
+use generator::{Edge, Fate, History, Options, PlainEdge};
+use schemas::published::Published;
+use schemas::{Envelope, Event, Position, ShowId, Timestamp};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -35,15 +35,7 @@ pub(super) struct Show {
 impl Told {
     /// What the topic says of it.
     pub(super) fn published(&self, position: u64) -> Published {
-        Published {
-            event_id: self.envelope.event_id,
-            stream: self.stream.clone(),
-            revision: self.envelope.revision,
-            position: Position(position),
-            previous: None,
-            occurred_at: self.envelope.meta.occurred_at,
-            event: PublishedEvent::of(&self.envelope.event),
-        }
+        Published::of(&self.stream, Position(position), &self.envelope)
     }
 }
 
@@ -64,10 +56,8 @@ pub(super) fn play(events: u64) -> mpsc::Receiver<Show> {
         let options = Options { seed: 1, events, months: MONTHS, creators: None, until: until() };
         let (history, edge) = (Arc::new(History::plan(options)), Arc::new(PlainEdge) as Arc<dyn Edge>);
         for (place, plan) in history.shows().iter().enumerate() {
-            let mut events = Vec::new();
-            for happening in history.play(place, &edge) {
-                tell(&streams::show(plan.id), happening, &mut events);
-            }
+            let told = history.play(place, &edge).flat_map(|happening| happening.told(plan.id));
+            let events = told.map(|(stream, envelope)| Told { stream, envelope }).collect();
             let show = Show { id: plan.id, was_played: plan.fate == Fate::Played, events };
             if sender.blocking_send(show).is_err() {
                 return;
@@ -75,19 +65,6 @@ pub(super) fn play(events: u64) -> mpsc::Receiver<Show> {
         }
     });
     receiver
-}
-
-fn tell(stream: &str, happening: Happening, events: &mut Vec<Told>) {
-    pay(happening.before, events);
-    events.push(Told { stream: stream.to_owned(), envelope: happening.event.map(Into::into) });
-    pay(happening.after, events);
-}
-
-fn pay(step: Option<PaymentStep>, events: &mut Vec<Told>) {
-    let Some(step) = step else { return };
-    let stream = streams::payment(step.payment);
-    let told = |event: Envelope<_>| Told { stream: stream.clone(), envelope: event.map(Into::into) };
-    events.extend(step.events.into_iter().map(told));
 }
 
 /// All of a history at once, for one that fits into memory.

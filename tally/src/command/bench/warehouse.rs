@@ -2,10 +2,11 @@
 
 use analytics::migrate::{Layout, migrate};
 use anyhow::Context;
-use clickhouse::{Client, Compression};
+use clickhouse::Client;
 use embedded::clickhouse::{ClickHouse, ClickHouseConfig, Credentials};
-use secrecy::ExposeSecret;
 use std::path::Path;
+
+use crate::foundation::warehouse::client_of;
 
 /// A running server, with the product's settings.
 pub(super) struct Warehouse {
@@ -28,12 +29,7 @@ impl Warehouse {
 
     /// A new database with all tables; its name begins as the writer's rights say.
     pub(super) async fn database(&self, name: &str) -> anyhow::Result<Client> {
-        let writer = self.server.writer();
-        let client = Client::default()
-            .with_url(self.server.url())
-            .with_user(writer.user)
-            .with_password(writer.password.expose_secret())
-            .with_compression(Compression::None);
+        let client = client_of(&self.server.url(), self.server.writer());
         client.query(&format!("CREATE DATABASE {name}")).execute().await?;
         let client = client.with_database(name);
         migrate(&client, &Layout::default()).await?;

@@ -11,7 +11,7 @@ use platform::config::Config;
 use platform::event_log::{EventLog, LogItem, StoredEvent, codec};
 use platform::postgres::Leadership;
 use platform::shutdown::Shutdown;
-use schemas::published::{PARTITIONS, Published, PublishedEvent, TOPIC};
+use schemas::published::{PARTITIONS, Published, TOPIC};
 use schemas::{Position, Timestamp, streams};
 use sqlx::PgPool;
 use tokio::time::timeout;
@@ -44,10 +44,8 @@ pub(super) async fn rebuild(
         Ok(lead) => lead.context(STOPPED)?,
         Err(_) => bail!("the warehouse is being rebuilt by another process"),
     };
-    let is_private = config.clickhouse.url.is_empty();
-    let database = if is_private { embedded::clickhouse::DATABASE } else { &config.clickhouse.database };
     println!("warehouse: begins");
-    let beside = Beside::make(client, database, &layout(config)).await?;
+    let beside = Beside::make(client, &layout(config)).await?;
     let fresh = beside.client();
     let filled = tokio::select! {
         filled = fill(log, &fresh) => filled,
@@ -95,15 +93,7 @@ async fn fill(log: &dyn EventLog, client: &Client) -> anyhow::Result<()> {
 fn publish(stored: &StoredEvent) -> anyhow::Result<Published> {
     let envelope = codec::decode(stored)
         .with_context(|| format!("the event at position {} cannot be read", stored.position))?;
-    Ok(Published {
-        event_id: stored.id,
-        stream: stored.stream.clone(),
-        revision: stored.revision,
-        position: stored.position,
-        previous: None,
-        occurred_at: envelope.meta.occurred_at,
-        event: PublishedEvent::of(&envelope.event),
-    })
+    Ok(Published::of(&stored.stream, stored.position, &envelope))
 }
 
 /// Tells now and then how far it is.

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use clickhouse::Client;
 use embedded::clickhouse::{ClickHouse, DATABASE};
 use embedded::kafka::{Kafka, KafkaConfig};
-use generator::{Edge, History, Options, PaymentStep, PlainEdge};
+use generator::{Edge, History, Options, PlainEdge};
 use platform::event_log::eventstore::EventStoreLog;
 use platform::event_log::{NewEvent, codec};
 use rand::Rng;
@@ -22,7 +22,7 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rustix::process::{Pid, Signal, kill_process};
 use schemas::published::{PARTITIONS, TOPIC};
-use schemas::{Envelope, Event, streams};
+use schemas::{Envelope, Event};
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
 use tally_tests::cluster::free_port;
@@ -355,26 +355,17 @@ fn generated(seed: u64, length: usize) -> anyhow::Result<Events> {
     let mut made = Vec::new();
     for (place, plan) in history.shows().iter().enumerate() {
         for happening in history.play(place, &edge) {
-            let mut events = steps(happening.before.as_ref())?;
-            events.push((streams::show(plan.id), encode(&happening.event)?));
-            events.extend(steps(happening.after.as_ref())?);
-            made.push((happening.event.meta.occurred_at, events));
+            let at = happening.event.meta.occurred_at;
+            let encode = |(stream, told): (String, Envelope<Event>)| {
+                codec::encode(&told.event, &told.meta, told.event_id).map(|event| (stream, event))
+            };
+            made.push((at, happening.told(plan.id).map(encode).collect::<Result<Events, _>>()?));
         }
     }
     made.sort_by_key(|(at, _)| *at);
     let events: Events = made.into_iter().flat_map(|(_, events)| events).take(length).collect();
     anyhow::ensure!(events.len() == length, "{} events for {length}", events.len());
     Ok(events)
-}
-
-fn steps(step: Option<&PaymentStep>) -> anyhow::Result<Events> {
-    let Some(step) = step else { return Ok(Vec::new()) };
-    let stream = streams::payment(step.payment);
-    step.events.iter().map(|event| Ok((stream.clone(), encode(event)?))).collect()
-}
-
-fn encode<E: Clone + Into<Event>>(envelope: &Envelope<E>) -> anyhow::Result<NewEvent> {
-    Ok(codec::encode(&envelope.event.clone().into(), &envelope.meta, envelope.event_id)?)
 }
 
 fn blows(round: &Round, chance: &mut StdRng) -> Vec<Blow> {
