@@ -64,6 +64,7 @@ pub(super) struct Show {
     /// Rows of each of [`FACTS`], and the sum of their positions.
     pub(super) facts: [(u64, u64); FACTS.len()],
     pub(super) last_position: Position,
+    pub(super) first_at: Timestamp,
     pub(super) last_at: Timestamp,
     pub(super) payments: Payments,
     state: State,
@@ -82,6 +83,7 @@ impl Show {
             lines: Lines::default(),
             facts: Default::default(),
             last_position: Position(0),
+            first_at: Timestamp::from_millis(i64::MAX),
             last_at: Timestamp::default(),
             payments: Payments::default(),
             state: State::Open(Box::default()),
@@ -100,6 +102,7 @@ impl Show {
     fn apply(&mut self, envelope: &Envelope<ShowEvent>, place: Place) -> bool {
         self.lines.add(place);
         (self.last_position, self.last_at) = (place.position, self.last_at.max(place.at));
+        self.first_at = self.first_at.min(place.at);
         for (fact, rows) in rows_of(&envelope.event) {
             let (count, positions) = &mut self.facts[fact];
             *count += rows;
@@ -152,6 +155,8 @@ pub(super) struct Told {
     pub(super) ledger: Ledger,
     pub(super) counts: Counts,
     pub(super) position: Option<Position>,
+    /// Events of before are not counted in the groups of payments: their facts may have expired.
+    pub(super) facts_since: Timestamp,
 }
 
 impl Told {
@@ -168,7 +173,9 @@ impl Told {
             (Event::Payment(event), _, Some(payment)) => {
                 self.counts.of_payments += 1;
                 let group = stored.stream.get(..streams::PAYMENT.len() + PAYMENT_GROUP_DIGITS);
-                self.payment_groups.entry(group.unwrap_or_default().to_owned()).or_default().add(place);
+                if place.at >= self.facts_since {
+                    self.payment_groups.entry(group.unwrap_or_default().to_owned()).or_default().add(place);
+                }
                 let owner = self.ledger.paid(payment, &event, place, report);
                 if let Some(show) = owner {
                     self.shows.entry(show).or_insert_with(Show::new).payments.count(&event);

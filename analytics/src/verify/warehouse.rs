@@ -1,7 +1,9 @@
 //! ClickHouse: figures and facts as of a position, roll-ups as of each show's last event.
 
+use std::collections::HashSet;
+
 use clickhouse::{Client, Row};
-use schemas::{Position, ShowId, streams};
+use schemas::{Position, ShowId, Timestamp, streams};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -13,8 +15,8 @@ use super::{StoreError, VerifyError};
 use crate::figures::{AsOf, Demographics, Figures, ShowFigures};
 use crate::fold::Summary;
 
-/// Shows in one question: bounds its memory, and its parameters.
-const SHOWS_A_QUESTION: usize = 100;
+/// Shows in one question: bounds its memory, and its parameters. Planning costs as much as reading some hundred shows that lie together.
+const SHOWS_A_QUESTION: usize = 500;
 
 /// What an answer is about.
 const SUBJECT: &str = "subject";
@@ -25,7 +27,7 @@ const KNOWN: &str = "known";
 /// How long one question may take: those about all events read them all.
 const SECONDS_MAX: u32 = 600;
 
-/// The events without repeats, by stream; those of payments by group.
+/// The events without repeats, by stream; those of payments by group, as far as no fact expired.
 const EVENTS: &str = "
 SELECT
     if(startsWith(stream, 'show-'), stream, substring(stream, 1, 10)) AS subject,
@@ -35,6 +37,7 @@ SELECT
     toString(sum(toUnixTimestamp64Milli(occurred_at))) AS `sum of their times`
 FROM events
 WHERE position <= {position:UInt64}
+    AND (startsWith(stream, 'show-') OR occurred_at >= fromUnixTimestamp64Milli({since_ms:Int64}, 'UTC'))
 GROUP BY subject";
 
 const PAYMENTS: &str = "
@@ -123,15 +126,18 @@ const ROLLUPS: [Rollup; 3] = [
 pub(super) struct Warehouse {
     client: Client,
     pub(super) figures: Figures,
+    /// Facts of before may have expired.
+    facts_since: Timestamp,
 }
 
 impl Warehouse {
-    pub(super) fn new(client: Client) -> Self {
-        let client = client.with_setting("max_execution_time", SECONDS_MAX.to_string());
-        Self { figures: Figures::new(client.clone()), client }
+    pub(super) fn new(stored: &super::Warehouse) -> Self {
+        let client = stored.client.clone().with_setting("max_execution_time", SECONDS_MAX.to_string());
+        Self { figures: Figures::new(client.clone()), client, facts_since: stored.facts_since }
     }
 
-    /// Compares figures and facts as of a position, which is as far as the log was read.
+    /// Compares figures and facts as of a position, which is as far as the log was read. Of shows whose facts may have expired only the roll-ups
+    /// are left.
     pub(super) async fn compare(
         &self,
         told: &Told,
@@ -139,7 +145,9 @@ impl Warehouse {
         report: &mut Report<'_>,
     ) -> Result<(), VerifyError> {
         let position = as_of.position;
-        let all: Vec<(&ShowId, &Show)> = told.shows.iter().collect();
+        let is_whole = |show: &Show| show.first_at >= self.facts_since;
+        let mut all: Vec<(&ShowId, &Show)> = told.shows.iter().filter(|(_, show)| is_whole(show)).collect();
+        all.sort_unstable_by_key(|(id, _)| as_stored(**id));
         for (chunk, number) in all.chunks(SHOWS_A_QUESTION).zip(0..) {
             let shows: Vec<ShowId> = chunk.iter().map(|(id, _)| **id).collect();
             let figures = self.figures.shows(&shows, as_of).await.map_err(StoreError::Figures)?;
@@ -153,18 +161,27 @@ impl Warehouse {
             let shows = (number * SHOWS_A_QUESTION + chunk.len()).min(all.len());
             report.watcher.progress(Progress::Comparing { store: "ClickHouse", shows, of: all.len() });
         }
-        let found = self.ask(EVENTS, position).await?;
+        let expired: HashSet<String> = told
+            .shows
+            .iter()
+            .filter(|(_, show)| !is_whole(show))
+            .map(|(id, _)| streams::show(*id))
+            // that of a payment whose request expired
+            .chain((self.facts_since > Timestamp::default()).then(|| streams::show(ShowId(Uuid::nil()))))
+            .collect();
+        let of_shows =
+            |sheet: fn(&Show) -> Sheet| told.of_shows(sheet).filter(|(id, _)| !expired.contains(id));
+        let left = |mut found: Sheets| {
+            found.retain(|subject, _| !expired.contains(subject));
+            found
+        };
         let payments = told.payment_groups.iter().map(|(group, lines)| (group.clone(), lines.sheet()));
-        report.compare_all(
-            "events",
-            position,
-            told.of_shows(|show| show.lines.sheet()).chain(payments),
-            found,
-        );
-        let found = self.facts(position).await?;
-        report.compare_all("facts", position, told.of_shows(facts), found);
-        let found = self.ask(PAYMENTS, position).await?;
-        report.compare_all("payment_changes", position, told.of_shows(|show| show.payments.sheet()), found);
+        let found = left(self.ask(EVENTS, position).await?);
+        report.compare_all("events", position, of_shows(|show| show.lines.sheet()).chain(payments), found);
+        let found = left(self.facts(position).await?);
+        report.compare_all("facts", position, of_shows(facts), found);
+        let found = left(self.ask(PAYMENTS, position).await?);
+        report.compare_all("payment_changes", position, of_shows(|show| show.payments.sheet()), found);
         Ok(())
     }
 
@@ -200,6 +217,7 @@ impl Warehouse {
 
     async fn ask(&self, sql: &str, position: Position) -> Result<Sheets, VerifyError> {
         let query = self.client.query_raw(sql).param("position", position.0);
+        let query = query.param("since_ms", self.facts_since.millis());
         let mut cursor = query.fetch_bytes("JSONEachRow").map_err(StoreError::Warehouse)?;
         let bytes = cursor.collect().await.map_err(StoreError::Warehouse)?;
         let rows = serde_json::Deserializer::from_slice(&bytes).into_iter::<Map<String, Value>>();
@@ -228,6 +246,12 @@ impl Warehouse {
         }
         Ok(sheets)
     }
+}
+
+/// In the order in which ClickHouse compares ids, the second half first: so shows of one question lie together.
+fn as_stored(show: ShowId) -> (u64, u64) {
+    let (first, second) = show.0.as_u64_pair();
+    (second, first)
 }
 
 #[derive(Row, Deserialize)]

@@ -5,7 +5,7 @@ use super::engine::{Database, Engine};
 use super::world::{self, BEGIN_MS, Plan, Show};
 use analytics::figures::rollup;
 use analytics::rows::Rows;
-use analytics::verify::{Difference, Outcome, Progress, Stores, Watcher, verify};
+use analytics::verify::{Difference, Outcome, Progress, Stores, Warehouse, Watcher, verify};
 use platform::event_log::memory::MemoryLog;
 use platform::event_log::{EventLog, Expected, codec};
 use proptest::strategy::{Strategy, ValueTree};
@@ -22,6 +22,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
+
+const DAY_MS: i64 = 86_400_000;
 
 /// Worlds in which nothing may be found.
 const WORLDS: usize = 8;
@@ -42,6 +44,7 @@ struct Scene {
     database: Database,
     log: MemoryLog,
     published: Vec<Published>,
+    facts_since: Timestamp,
 }
 
 impl Scene {
@@ -56,7 +59,8 @@ impl Scene {
 
     async fn empty(engine: &Engine) -> Self {
         let database = Database::new(engine).await;
-        Self { database, log: MemoryLog::new(7), published: Vec::new() }
+        let facts_since = Timestamp::default();
+        Self { database, log: MemoryLog::new(7), published: Vec::new(), facts_since }
     }
 
     fn append(&mut self, at: i64, stream: &str, event: &Event) {
@@ -118,7 +122,8 @@ impl Scene {
 
     async fn verify(&self) -> (Outcome, Vec<Difference>) {
         let log: Arc<dyn EventLog> = Arc::new(self.log.clone());
-        let stores = Stores { log, views: None, warehouse: Some(self.database.client.clone()) };
+        let warehouse = Warehouse { client: self.database.client.clone(), facts_since: self.facts_since };
+        let stores = Stores { log, views: None, warehouse: Some(warehouse) };
         let mut found = Found::default();
         let outcome = verify(&stores, Duration::from_millis(1), &mut found).await.unwrap();
         assert_eq!(outcome.differences, found.0.len() as u64);
@@ -335,6 +340,45 @@ async fn a_warehouse_that_is_behind_is_compared_as_far_as_it_is_and_told() {
     let behind: Vec<_> = outcome.behind.iter().map(|behind| (behind.store, behind.events)).collect();
     assert_eq!(behind, [("ClickHouse", 1), ("the roll-ups of ClickHouse", 1)]);
     assert!(!outcome.is_well());
+    scene.database.drop().await;
+}
+
+/// Shows whose facts expired are compared by their roll-ups, all others as ever.
+#[tokio::test]
+async fn facts_that_expired_are_no_difference_and_those_that_are_left_are_compared() {
+    let engine = Engine::start().await;
+    let mut shows = Audience::new().shows;
+    shows[0].events.iter_mut().for_each(|event| event.at -= 10 * DAY_MS);
+    let mut scene = Scene::new(&engine, &shows).await;
+    for table in [
+        "fact_events",
+        "fact_show_changes",
+        "fact_audience_changes",
+        "fact_messages",
+        "fact_reactions",
+        "fact_reactors",
+        "fact_tip_changes",
+        "fact_payment_changes",
+    ] {
+        let expired = format!("toUnixTimestamp64Milli(occurred_at) < {BEGIN_MS}");
+        scene.database.run(&format!("ALTER TABLE {table} DELETE WHERE {expired}")).await;
+    }
+    assert_ne!(scene.differences().await, of(&[]));
+    scene.facts_since = Timestamp::from_millis(BEGIN_MS);
+    assert_eq!(scene.differences().await, of(&[]));
+
+    for (table, found) in [
+        ("fact_messages", &[("facts", "sum of positions of messages")][..]),
+        ("fact_events", &[("events", "sum of their positions")]),
+    ] {
+        let change = |by| format!("ALTER TABLE {table} UPDATE position = position {by} WHERE 1");
+        scene.database.run(&change("+ 1")).await;
+        let differences = scene.differences().await;
+        assert!(of(found).is_subset(&differences), "{differences:?}");
+        scene.database.run(&change("- 1")).await;
+    }
+    scene.database.run("ALTER TABLE rollup_shows UPDATE messages = messages + 1 WHERE 1").await;
+    assert_eq!(scene.differences().await, of(&[("rollup_shows", "messages")]));
     scene.database.drop().await;
 }
 
