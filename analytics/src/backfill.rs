@@ -19,7 +19,7 @@ use tokio::time::sleep;
 
 use crate::figures::{AsOf, FigureError, rollup};
 use crate::loader::backoff;
-use crate::rows::Rows;
+use crate::rows::{Rows, stored_order};
 use crate::warehouse::{Progress, Warehouse, WarehouseError};
 
 /// Events in one insert: a second's work for the server, and some 50 MiB here.
@@ -126,10 +126,11 @@ impl<F: FnMut(Filled) + Send> Backfill<F> {
     pub async fn finish(&mut self, up_to: AsOf) -> Result<Filled, BackfillError> {
         self.write().await?;
         self.filled.rolled_up = 0;
-        while !self.stale.is_empty() {
-            let step: Vec<ShowId> = self.stale.iter().copied().take(SHOWS_A_STEP).collect();
-            rollup::refresh(&self.warehouse.client, &step).await?;
-            for show in &step {
+        let mut stale: Vec<ShowId> = self.stale.iter().copied().collect();
+        stale.sort_unstable_by_key(|show| stored_order(*show));
+        for step in stale.chunks(SHOWS_A_STEP) {
+            rollup::refresh(&self.warehouse.client, step).await?;
+            for show in step {
                 self.stale.remove(show);
             }
             self.filled.rolled_up += step.len();

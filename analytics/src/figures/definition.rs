@@ -22,7 +22,33 @@ macro_rules! known {
 
 pub(super) use known;
 
-/// A literal of common table expressions, to be continued by those of the figure.
+/// When the last event of each show was, as the facts say.
+macro_rules! last_events_known {
+    () => {
+        "
+    SELECT toUUID(substring(stream, 6)) AS show_id, toUnixTimestamp64Milli(max(occurred_at)) AS last_ms
+    FROM fact_events FINAL
+    WHERE stream IN {streams:Array(String)}
+        AND position <= transform(stream, {streams:Array(String)}, {positions:Array(UInt64)}, toUInt64(0))
+    GROUP BY stream"
+    };
+}
+
+pub(super) use last_events_known;
+
+/// The same as a parameter says, `last_times`.
+macro_rules! last_events_told {
+    () => {
+        "
+    SELECT told.1 AS show_id, told.2 AS last_ms
+    FROM (SELECT arrayJoin(arrayZip({shows:Array(UUID)}, {last_times:Array(Int64)})) AS told)"
+    };
+}
+
+pub(super) use last_events_told;
+
+/// A literal of common table expressions, to be continued by those of the figure. Begins with where the times of last events come from, where they
+/// are not to be looked up.
 ///
 /// - `lifecycle`: what a show is, when it started and ended;
 /// - `clock`: from when to when its figures count, and the time of its last event;
@@ -31,7 +57,7 @@ pub(super) use known;
 /// - `steps`: joins and leaves in the order of revisions, with what each does to the viewer count and to the number of unique viewers;
 /// - `deeds`: what persons did, viewers or not.
 macro_rules! of_shows {
-    ($($more:expr),+ $(,)?) => {
+    (last_events: $last_events:expr, $($more:expr),+ $(,)?) => {
         concat!(
             "WITH
 lifecycle AS (
@@ -50,12 +76,9 @@ lifecycle AS (
     GROUP BY show_id
     HAVING countIf(kind = 'CREATED') > 0
 ),
-last_events AS (
-    SELECT toUUID(substring(stream, 6)) AS show_id, toUnixTimestamp64Milli(max(occurred_at)) AS last_ms
-    FROM fact_events FINAL
-    WHERE stream IN {streams:Array(String)}
-        AND position <= transform(stream, {streams:Array(String)}, {positions:Array(UInt64)}, toUInt64(0))
-    GROUP BY stream
+last_events AS (",
+            $last_events,
+            "
 ),
 clock AS (
     SELECT
@@ -168,6 +191,12 @@ deeds AS (
     ) AS d
     GROUP BY show_id, person
 )",
+            $($more),+
+        )
+    };
+    ($($more:expr),+ $(,)?) => {
+        $crate::figures::definition::of_shows!(
+            last_events: $crate::figures::definition::last_events_known!(),
             $($more),+
         )
     };

@@ -9,14 +9,18 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::FigureError;
-use super::definition::{acts, known, of_shows};
+use super::definition::{acts, known, last_events_told, of_shows};
 use super::show::figures_of_shows;
 
 /// Shows in one refresh: bounds the memory of its queries, and their parameters.
 const SHOWS_MAX: usize = 500;
 
 const COUNT: &str = "
-SELECT toUUID(substring(stream, 6)) AS show_id, uniqExact(revision) AS facts, max(position) AS last_position
+SELECT
+    toUUID(substring(stream, 6)) AS show_id,
+    uniqExact(revision) AS facts,
+    max(position) AS last_position,
+    toUnixTimestamp64Milli(max(occurred_at)) AS last_ms
 FROM fact_events
 WHERE stream IN {streams:Array(String)}
 GROUP BY stream";
@@ -30,6 +34,7 @@ macro_rules! facts {
 }
 
 const SHOWS: &str = figures_of_shows!(
+    last_events: last_events_told!(),
     "
 SELECT
     show_id, creator, title, category, currency, status, started_at, ended_at,
@@ -44,6 +49,7 @@ FROM figures"
 );
 
 const VIEWERS: &str = of_shows!(
+    last_events: last_events_told!(),
     acts!(),
     "
 SELECT
@@ -57,6 +63,7 @@ FROM acts"
 
 /// Up to the last event of the show, not only up to its end: so rows only ever get more, in whatever order events come.
 const QUARTERS: &str = of_shows!(
+    last_events: last_events_told!(),
     ",
 spans AS (
     SELECT show_id, creator, start_ms, until_ms, intDiv(greatest(until_ms, last_ms), 900000) AS last_quarter
@@ -136,9 +143,10 @@ struct Known {
     show_id: Uuid,
     facts: u64,
     last_position: u64,
+    last_ms: i64,
 }
 
-/// Makes the roll-ups of shows anew. To be called after the facts of a batch are in, `fact_events` last of them. Where it is cut off, a show whose
+/// Makes the roll-ups of shows anew: the sooner, the nearer they are to each other in [`stored_order`](crate::rows::stored_order). To be called after the facts of a batch are in, `fact_events` last of them. Where it is cut off, a show whose
 /// events are more than its roll-up knows is to be made again.
 ///
 /// # Errors
@@ -155,6 +163,7 @@ pub async fn refresh(client: &Client, shows: &[ShowId]) -> Result<(), FigureErro
                 .param("streams", shows.iter().map(|show| streams::show(*show)).collect::<Vec<_>>())
                 .param("facts", known.iter().map(|known| known.facts).collect::<Vec<_>>())
                 .param("positions", known.iter().map(|known| known.last_position).collect::<Vec<_>>())
+                .param("last_times", known.iter().map(|known| known.last_ms).collect::<Vec<_>>())
                 .param("time_ms", 0_i64)
                 .execute()
                 .await?;

@@ -7,7 +7,7 @@ use schemas::{Money, ShowId, Timestamp};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::definition::{acts, of_shows};
+use super::definition::{acts, last_events_known, of_shows};
 use super::{AsOf, FigureError, Figures, ratio, revenue, signed, standing};
 
 /// A show's figures. Definitions: `docs/metrics.md`. Ratios are methods, so that each is made of the same parts everywhere.
@@ -91,8 +91,9 @@ impl ShowFigures {
 
 /// Continues the definition: one row a show, `figures`. Also what the roll-up of shows is made of.
 macro_rules! figures_of_shows {
-    ($($more:expr),+ $(,)?) => {
+    (last_events: $last_events:expr, $($more:expr),+ $(,)?) => {
         of_shows!(
+            last_events: $last_events,
             acts!(),
             ",
 audiences AS (
@@ -215,7 +216,7 @@ SELECT
     };
 }
 
-const FIGURES: &str = figures_of_shows!(answer!(), "FROM figures");
+const FIGURES: &str = figures_of_shows!(last_events: last_events_known!(), answer!(), "FROM figures");
 
 /// The roll-up of a show that is over, where it was made of exactly those events that are asked for, or of more than are still there: facts may be
 /// dropped after their retention, and a roll-up stays. It was computed from their rows and no others, and after the end nothing

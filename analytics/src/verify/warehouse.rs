@@ -14,6 +14,7 @@ use super::told::{FACTS, Show, Told};
 use super::{StoreError, VerifyError};
 use crate::figures::{AsOf, Demographics, Figures, ShowFigures};
 use crate::fold::Summary;
+use crate::rows::stored_order;
 
 /// Shows in one question: bounds its memory, and its parameters. Planning costs as much as reading some hundred shows that lie together.
 const SHOWS_A_QUESTION: usize = 500;
@@ -147,7 +148,7 @@ impl Warehouse {
         let position = as_of.position;
         let is_whole = |show: &Show| show.first_at >= self.facts_since;
         let mut all: Vec<(&ShowId, &Show)> = told.shows.iter().filter(|(_, show)| is_whole(show)).collect();
-        all.sort_unstable_by_key(|(id, _)| as_stored(**id));
+        all.sort_unstable_by_key(|(id, _)| stored_order(**id));
         for (chunk, number) in all.chunks(SHOWS_A_QUESTION).zip(0..) {
             let shows: Vec<ShowId> = chunk.iter().map(|(id, _)| **id).collect();
             let figures = self.figures.shows(&shows, as_of).await.map_err(StoreError::Figures)?;
@@ -246,12 +247,6 @@ impl Warehouse {
         }
         Ok(sheets)
     }
-}
-
-/// In the order in which ClickHouse compares ids, the second half first: so shows of one question lie together.
-fn as_stored(show: ShowId) -> (u64, u64) {
-    let (first, second) = show.0.as_u64_pair();
-    (second, first)
 }
 
 #[derive(Row, Deserialize)]
