@@ -22,44 +22,50 @@ macro_rules! known {
 
 pub(super) use known;
 
-/// When the last event of each show was, as the facts say.
-macro_rules! last_events_known {
-    () => {
-        "
+/// From when to when each show counts, as `clock`. It is looked up once for all that is asked about a show, and told to the questions then: in a question
+/// it is needed at several places, and would be looked up and planned at each.
+macro_rules! clock {
+    // looked up, for many shows
+    (known) => {
+        $crate::figures::definition::clock!(
+            of "
     SELECT toUUID(substring(stream, 6)) AS show_id, toUnixTimestamp64Milli(max(occurred_at)) AS last_ms
     FROM fact_events FINAL
     WHERE stream IN {streams:Array(String)}
         AND position <= transform(stream, {streams:Array(String)}, {positions:Array(UInt64)}, toUInt64(0))
     GROUP BY stream"
+        )
     };
-}
-
-pub(super) use last_events_known;
-
-/// The same as a parameter says, `last_times`.
-macro_rules! last_events_told {
-    () => {
-        "
+    // looked up but for the times of last events, which a parameter says: `last_times`
+    (known_but_last_times) => {
+        $crate::figures::definition::clock!(
+            of "
     SELECT told.1 AS show_id, told.2 AS last_ms
     FROM (SELECT arrayJoin(arrayZip({shows:Array(UUID)}, {last_times:Array(Int64)})) AS told)"
+        )
     };
-}
-
-pub(super) use last_events_told;
-
-/// A literal of common table expressions, to be continued by those of the figure. Begins with where the times of last events come from, where they
-/// are not to be looked up.
-///
-/// - `lifecycle`: what a show is, when it started and ended;
-/// - `clock`: from when to when its figures count, and the time of its last event;
-/// - `intervals`: the effective interval of each session;
-/// - `viewers`: the persons with a session, with the time that they watched, each moment once;
-/// - `steps`: joins and leaves in the order of revisions, with what each does to the viewer count and to the number of unique viewers;
-/// - `deeds`: what persons did, viewers or not.
-macro_rules! of_shows {
-    (last_events: $last_events:expr, $($more:expr),+ $(,)?) => {
+    // of one show, by the parameters of `Figures::of_show`; without words, which no question about one show needs
+    (told) => {
+        "
+clock AS (
+    SELECT
+        arrayJoin({shows:Array(UUID)}) AS show_id,
+        {creator:UUID} AS creator,
+        '' AS title,
+        '' AS category,
+        {currency:String} AS currency,
+        if({has_started:Bool}, fromUnixTimestamp64Milli({start_ms:Int64}, 'UTC'), NULL) AS started_at,
+        if({has_ended:Bool}, fromUnixTimestamp64Milli({end_ms:Int64}, 'UTC'), NULL) AS ended_at,
+        {is_cancelled:Bool} AS is_cancelled,
+        {last_ms:Int64} AS last_ms,
+        {has_started:Bool} AS has_started,
+        {start_ms:Int64} AS start_ms,
+        if({has_ended:Bool}, {end_ms:Int64}, greatest({last_ms:Int64}, {time_ms:Int64})) AS until_ms
+)"
+    };
+    (of $last_events:literal) => {
         concat!(
-            "WITH
+            "
 lifecycle AS (
     SELECT
         show_id,
@@ -90,7 +96,26 @@ clock AS (
             AS until_ms
     FROM lifecycle AS l
     INNER JOIN last_events AS e ON e.show_id = l.show_id
-),
+)"
+        )
+    };
+}
+
+pub(super) use clock;
+
+/// A literal of common table expressions, to be continued by those of the figure. Begins with the [`clock`] that is to be used.
+///
+/// - `clock`: from when to when its figures count, and the time of its last event;
+/// - `intervals`: the effective interval of each session;
+/// - `viewers`: the persons with a session, with the time that they watched, each moment once;
+/// - `steps`: joins and leaves in the order of revisions, with what each does to the viewer count and to the number of unique viewers;
+/// - `deeds`: what persons did, viewers or not.
+macro_rules! of_shows {
+    ($clock:expr, $($more:expr),+ $(,)?) => {
+        concat!(
+            "WITH",
+            $clock,
+            ",
 sessions AS (
     SELECT
         show_id,
@@ -191,12 +216,6 @@ deeds AS (
     ) AS d
     GROUP BY show_id, person
 )",
-            $($more),+
-        )
-    };
-    ($($more:expr),+ $(,)?) => {
-        $crate::figures::definition::of_shows!(
-            last_events: $crate::figures::definition::last_events_known!(),
             $($more),+
         )
     };

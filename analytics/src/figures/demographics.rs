@@ -7,8 +7,8 @@ use schemas::ShowId;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::definition::of_shows;
-use super::{AsOf, FigureError, Figures, Period, Scope, scope};
+use super::definition::{clock, of_shows};
+use super::{AsOf, FigureError, Figures, Period, Scope, Standing, scope};
 
 /// Groups of fewer persons are not shown by themselves.
 pub const K_ANONYMITY: u64 = 5;
@@ -100,10 +100,12 @@ GROUP BY ",
     };
 }
 
-const OF_SHOW: &str = of_shows!(groups_of!("SELECT country, city, device_type FROM viewers"));
+const OF_SHOW: &str = of_shows!(clock!(told), groups_of!("SELECT country, city, device_type FROM viewers"));
 
-const OF_SHOWS: &str =
-    of_shows!(groups_of!("show_id, ", "SELECT show_id, country, city, device_type FROM viewers"));
+const OF_SHOWS: &str = of_shows!(
+    clock!(known),
+    groups_of!("show_id, ", "SELECT show_id, country, city, device_type FROM viewers")
+);
 
 /// The first session is the one that stands first in the log: no two stand at one place, so the answer does not depend on chance, nor on
 /// repeats: an older copy that knew less had a later first session, or the same.
@@ -137,12 +139,13 @@ struct OfShow {
 }
 
 impl Figures {
-    /// Who watched a show, as it is, before groups that are too small are merged: [`Demographics::anonymous`].
+    /// Who watched a show, as it is, before groups that are too small are merged: [`Demographics::anonymous`]. Nobody after its facts expired.
     ///
     /// # Errors
     /// [`FigureError::Warehouse`].
-    pub async fn demographics(&self, show: ShowId, as_of: AsOf) -> Result<Demographics, FigureError> {
-        let answers = self.of_shows(OF_SHOW, &[show], as_of).fetch_all().await?;
+    pub async fn demographics(&self, standing: &Standing) -> Result<Demographics, FigureError> {
+        let Some(clock) = &standing.clock else { return Ok(Demographics::default()) };
+        let answers = self.of_show(OF_SHOW, clock).fetch_all().await?;
         Ok(sort_out(answers))
     }
 

@@ -1,11 +1,10 @@
 //! Growth: who came back. Followers and subscribers join here when their events exist.
 
 use clickhouse::Row;
-use schemas::{PersonId, ShowId};
 use serde::Deserialize;
 
-use super::definition::of_shows;
-use super::{AsOf, FigureError, Figures, Period, Scope, ratio, scope, signed};
+use super::definition::{clock, of_shows};
+use super::{FigureError, Figures, Period, Scope, Standing, ratio, scope, signed};
 
 /// How many of the viewers of a period had watched before it.
 #[derive(Clone, PartialEq, Eq, Debug, Row, Deserialize)]
@@ -55,13 +54,16 @@ FROM (
 
 /// Viewers of a show who watched an earlier one of its creator.
 const RETURNING_TO_SHOW: &str = of_shows!(
+    clock!(told),
     "
 SELECT
     count() AS viewers,
     countIf(person IN (
         SELECT person
         FROM rollup_show_viewers
-        WHERE creator = {creator:UUID} AND started_at < (SELECT any(started_at) FROM lifecycle)
+        WHERE creator = {creator:UUID}
+            AND {has_started:Bool}
+            AND started_at < fromUnixTimestamp64Milli({start_ms:Int64}, 'UTC')
     )) AS returning
 FROM viewers"
 );
@@ -97,18 +99,13 @@ impl Figures {
         Ok(self.of_scope(RETURNING, scope, period).fetch_one().await?)
     }
 
-    /// How many of the viewers of a show had watched a show of its creator that started before it.
+    /// How many of the viewers of a show had watched a show of its creator that started before it; nobody after its facts expired.
     ///
     /// # Errors
     /// [`FigureError::Warehouse`].
-    pub async fn returning_to(
-        &self,
-        show: ShowId,
-        creator: PersonId,
-        as_of: AsOf,
-    ) -> Result<Returning, FigureError> {
-        let query = self.of_shows(RETURNING_TO_SHOW, &[show], as_of).param("creator", creator.to_string());
-        Ok(query.fetch_one().await?)
+    pub async fn returning_to(&self, standing: &Standing) -> Result<Returning, FigureError> {
+        let Some(clock) = &standing.clock else { return Ok(Returning { viewers: 0, returning: 0 }) };
+        Ok(self.of_show(RETURNING_TO_SHOW, clock).fetch_one().await?)
     }
 
     /// Cohorts by month of first visit, among the shows that started in a period.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::FigureError;
-use super::definition::{acts, known, last_events_told, of_shows};
+use super::definition::{acts, clock, known, of_shows};
 use super::show::figures_of_shows;
 
 /// Shows in one refresh: bounds the memory of its queries, and their parameters.
@@ -34,7 +34,7 @@ macro_rules! facts {
 }
 
 const SHOWS: &str = figures_of_shows!(
-    last_events: last_events_told!(),
+    clock!(known_but_last_times),
     "
 SELECT
     show_id, creator, title, category, currency, status, started_at, ended_at,
@@ -49,7 +49,7 @@ FROM figures"
 );
 
 const VIEWERS: &str = of_shows!(
-    last_events: last_events_told!(),
+    clock!(known_but_last_times),
     acts!(),
     "
 SELECT
@@ -63,7 +63,7 @@ FROM acts"
 
 /// Up to the last event of the show, not only up to its end: so rows only ever get more, in whatever order events come.
 const QUARTERS: &str = of_shows!(
-    last_events: last_events_told!(),
+    clock!(known_but_last_times),
     ",
 spans AS (
     SELECT show_id, creator, start_ms, until_ms, intDiv(greatest(until_ms, last_ms), 900000) AS last_quarter

@@ -7,7 +7,7 @@ use schemas::{Money, ShowId, Timestamp};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::definition::{acts, last_events_known, of_shows};
+use super::definition::{acts, clock, of_shows};
 use super::{AsOf, FigureError, Figures, ratio, revenue, signed, standing};
 
 /// A show's figures. Definitions: `docs/metrics.md`. Ratios are methods, so that each is made of the same parts everywhere.
@@ -91,9 +91,9 @@ impl ShowFigures {
 
 /// Continues the definition: one row a show, `figures`. Also what the roll-up of shows is made of.
 macro_rules! figures_of_shows {
-    (last_events: $last_events:expr, $($more:expr),+ $(,)?) => {
+    ($clock:expr, $($more:expr),+ $(,)?) => {
         of_shows!(
-            last_events: $last_events,
+            $clock,
             acts!(),
             ",
 audiences AS (
@@ -216,7 +216,9 @@ SELECT
     };
 }
 
-const FIGURES: &str = figures_of_shows!(last_events: last_events_known!(), answer!(), "FROM figures");
+const FIGURES: &str = figures_of_shows!(clock!(told), answer!(), "FROM figures");
+
+const FIGURES_OF_SHOWS: &str = figures_of_shows!(clock!(known), answer!(), "FROM figures");
 
 /// The roll-up of a show that is over, where it was made of exactly those events that are asked for, or of more than are still there: facts may be
 /// dropped after their retention, and a roll-up stays. It was computed from their rows and no others, and after the end nothing
@@ -279,10 +281,11 @@ impl Figures {
     /// [`FigureError`].
     pub async fn show(&self, show: ShowId, as_of: AsOf) -> Result<Option<ShowFigures>, FigureError> {
         let rolled_up: Option<Answer> = self.of_shows(ROLLED_UP, &[show], as_of).fetch_optional().await?;
-        let answer = match rolled_up {
-            Some(answer) => Some(answer),
-            None => self.of_shows(FIGURES, &[show], as_of).fetch_optional().await?,
-        };
+        if let Some(answer) = rolled_up {
+            return Ok(Some(answer.try_into()?));
+        }
+        let Some(clock) = self.clock(show, as_of).await? else { return Ok(None) };
+        let answer: Option<Answer> = self.of_show(FIGURES, &clock).fetch_optional().await?;
         answer.map(TryInto::try_into).transpose()
     }
 
@@ -295,7 +298,7 @@ impl Figures {
         shows: &[ShowId],
         as_of: AsOf,
     ) -> Result<BTreeMap<ShowId, ShowFigures>, FigureError> {
-        let answers: Vec<Answer> = self.of_shows(FIGURES, shows, as_of).fetch_all().await?;
+        let answers: Vec<Answer> = self.of_shows(FIGURES_OF_SHOWS, shows, as_of).fetch_all().await?;
         answers.into_iter().map(|answer| Ok((ShowId(answer.show_id), answer.try_into()?))).collect()
     }
 }

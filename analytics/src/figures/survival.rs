@@ -1,11 +1,10 @@
 //! How long people stay: the survival curve of a show, by Kaplan and Meier.
 
 use clickhouse::Row;
-use schemas::ShowId;
 use serde::Deserialize;
 
-use super::definition::of_shows;
-use super::{AsOf, FigureError, Figures};
+use super::definition::{clock, of_shows};
+use super::{FigureError, Figures, Standing};
 
 /// From this minute mark on, until the next step, this share is still here. Before the first step everybody is.
 #[derive(Clone, PartialEq, Debug, Row, Deserialize)]
@@ -22,6 +21,7 @@ pub struct SurvivalStep {
 
 /// A lifetime runs from the first join to the last leave, gaps ignored. It is censored where the end closed it, or where it is open.
 const STEPS: &str = of_shows!(
+    clock!(told),
     ",
 lifetimes AS (
     SELECT
@@ -59,11 +59,12 @@ ORDER BY minute"
 );
 
 impl Figures {
-    /// The survival curve of a show, at the minute marks where something changes.
+    /// The survival curve of a show, at the minute marks where something changes; nothing after its facts expired.
     ///
     /// # Errors
     /// [`FigureError::Warehouse`].
-    pub async fn survival(&self, show: ShowId, as_of: AsOf) -> Result<Vec<SurvivalStep>, FigureError> {
-        Ok(self.of_shows(STEPS, &[show], as_of).fetch_all().await?)
+    pub async fn survival(&self, standing: &Standing) -> Result<Vec<SurvivalStep>, FigureError> {
+        let Some(clock) = &standing.clock else { return Ok(Vec::new()) };
+        Ok(self.of_show(STEPS, clock).fetch_all().await?)
     }
 }

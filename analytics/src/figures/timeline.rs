@@ -1,11 +1,11 @@
 //! A show minute by minute: the time line, and with it the absolute retention curve.
 
 use clickhouse::Row;
-use schemas::{Money, ShowId};
+use schemas::Money;
 use serde::Deserialize;
 
-use super::definition::{known, of_shows};
-use super::{AsOf, FigureError, Figures, ratio, revenue, signed};
+use super::definition::{clock, known, of_shows};
+use super::{FigureError, Figures, Standing, ratio, revenue, signed};
 
 /// A minute of a show, counted from its start; the last one may be shorter. What happens at a minute's very end belongs to the next;
 /// what is paid after the end of the show is in none.
@@ -38,6 +38,7 @@ impl Minute {
 }
 
 const MINUTES: &str = of_shows!(
+    clock!(told),
     ",
 began AS (
     SELECT show_id, start_ms, until_ms, currency FROM clock WHERE has_started
@@ -118,12 +119,13 @@ struct Answer {
 }
 
 impl Figures {
-    /// The minutes of a show, without a gap; none before it starts.
+    /// The minutes of a show, without a gap; none before it starts, nor after its facts expired.
     ///
     /// # Errors
     /// [`FigureError`].
-    pub async fn timeline(&self, show: ShowId, as_of: AsOf) -> Result<Vec<Minute>, FigureError> {
-        let answers: Vec<Answer> = self.of_shows(MINUTES, &[show], as_of).fetch_all().await?;
+    pub async fn timeline(&self, standing: &Standing) -> Result<Vec<Minute>, FigureError> {
+        let Some(clock) = &standing.clock else { return Ok(Vec::new()) };
+        let answers: Vec<Answer> = self.of_show(MINUTES, clock).fetch_all().await?;
         answers.into_iter().map(TryInto::try_into).collect()
     }
 }

@@ -1,7 +1,6 @@
 //! Reads the topic, gathers batches and has them written, one delivery at a time. While one is under way the next gathers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::pin::Pin;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -11,6 +10,7 @@ use rdkafka::message::BorrowedMessage;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::batch::Parcel;
 use super::board::Phase;
@@ -29,6 +29,9 @@ const GATHER_BEHIND: Duration = Duration::from_secs(2);
 
 /// From this age of the gathered records on the loader catches up.
 const BEHIND_MS: i64 = 30_000;
+
+/// Where it catches up and nothing more came for so long, it has come to the end: records need not gather any longer.
+const QUIET: Duration = Duration::from_millis(100);
 
 /// Records are written at the latest when there are so many: an insert of this size takes a second or less.
 const RECORDS_MAX: usize = 50_000;
@@ -52,7 +55,8 @@ enum Done {
     Looked(BTreeSet<i32>, BTreeMap<i32, Progress>),
 }
 
-type Work = Pin<Box<dyn Future<Output = Done> + Send>>;
+/// A task of its own, as it encodes rows for as long as the next batch is decoded. It ends where it is dropped.
+type Work = AbortOnDropHandle<Done>;
 
 /// Why reading ended.
 pub(crate) enum End {
@@ -70,8 +74,8 @@ pub(crate) struct Pump {
     /// The partitions that are ours and whose progress is known.
     lanes: BTreeMap<i32, Lane>,
     work: Option<Work>,
-    /// When the first of the gathered records came.
-    gathering_since: Option<Instant>,
+    /// When the first and the last of the gathered records came.
+    gathering: Option<(Instant, Instant)>,
     is_paused: bool,
     is_kafka_away: bool,
     halts: Halts,
@@ -92,7 +96,7 @@ impl Pump {
             decided,
             lanes: BTreeMap::new(),
             work: None,
-            gathering_since: None,
+            gathering: None,
             is_paused: false,
             is_kafka_away: false,
             halts: Halts::new(hole_patience),
@@ -110,7 +114,7 @@ impl Pump {
             }
         };
         if let (End::Stopped, Some(work)) = (&end, self.work.take())
-            && let Ok(Done::Delivered(delivered)) = timeout(STOP_PATIENCE, work).await
+            && let Ok(Ok(Done::Delivered(delivered))) = timeout(STOP_PATIENCE, work).await
         {
             // the roll-ups are left to whoever comes next
             self.commit(&delivered.parcels);
@@ -169,7 +173,8 @@ impl Pump {
         });
         match taken {
             Taken::Gathered => {
-                self.gathering_since.get_or_insert_with(Instant::now);
+                let now = Instant::now();
+                self.gathering.get_or_insert((now, now)).1 = now;
                 self.halts.note_taken(partition, lane);
             }
             Taken::Dropped => metrics::counter!("loader_repeats_total").increment(1),
@@ -202,7 +207,7 @@ impl Pump {
     fn hear(&mut self, decision: Membership) {
         self.lanes.clear();
         self.work = None;
-        self.gathering_since = None;
+        self.gathering = None;
         self.is_paused = false;
         match decision {
             Membership::Given(partitions) => {
@@ -218,7 +223,7 @@ impl Pump {
 
     fn look(&mut self, partitions: BTreeSet<i32>) {
         let delivery = self.delivery.clone();
-        self.work = Some(Box::pin(async move { Done::Looked(partitions, delivery.look().await) }));
+        self.work = Some(task(async move { Done::Looked(partitions, delivery.look().await) }));
     }
 
     /// Has the warehouse do what is due, where it does nothing.
@@ -227,11 +232,12 @@ impl Pump {
             return Ok(());
         }
         if self.is_due() {
+            self.rollups.set_behind(self.is_behind());
             let lanes = self.lanes.values_mut().filter(|lane| !lane.gathered().is_empty());
             let parcels: Vec<Parcel> = lanes.map(Lane::send).collect();
-            self.gathering_since = None;
+            self.gathering = None;
             let delivery = self.delivery.clone();
-            self.work = Some(Box::pin(async move { Done::Delivered(delivery.deliver(parcels).await) }));
+            self.work = Some(task(async move { Done::Delivered(delivery.deliver(parcels).await) }));
             return self.hold_back();
         }
         // a halted partition that has something to be written is looked at afterwards
@@ -245,14 +251,21 @@ impl Pump {
     }
 
     fn is_due(&self) -> bool {
-        self.gathering_since.is_some_and(|since| since.elapsed() >= self.gather_for()) || self.is_full()
+        self.due_at().is_some_and(|due| Instant::now() >= due) || self.is_full()
     }
 
-    fn gather_for(&self) -> Duration {
+    /// Until when records gather that are not many.
+    fn due_at(&self) -> Option<Instant> {
+        let (first, last) = self.gathering?;
+        Some(if self.is_behind() { (first + GATHER_BEHIND).min(last + QUIET) } else { first + GATHER_LIVE })
+    }
+
+    /// Whether what is gathered is old.
+    fn is_behind(&self) -> bool {
         let now = self.delivery.clock.now();
-        let oldest = self.lanes.values().filter(|lane| !lane.gathered().is_empty()).filter_map(Lane::time);
-        let is_behind = oldest.map(|time| now.millis_since(time)).max().is_some_and(|age| age > BEHIND_MS);
-        if is_behind { GATHER_BEHIND } else { GATHER_LIVE }
+        let gathered = self.lanes.values().filter(|lane| !lane.gathered().is_empty());
+        let times = gathered.filter_map(Lane::time);
+        times.map(|time| now.millis_since(time)).max().is_some_and(|age| age > BEHIND_MS)
     }
 
     fn is_full(&self) -> bool {
@@ -274,6 +287,9 @@ impl Pump {
 
     fn finish(&mut self, done: Done) -> KafkaResult<()> {
         self.work = None;
+        if self.gathering.is_none() {
+            self.rollups.set_behind(false);
+        }
         match done {
             Done::Delivered(delivered) => self.settle(delivered)?,
             Done::Looked(partitions, found) => self.begin(&partitions, &found)?,
@@ -346,7 +362,7 @@ impl Pump {
     }
 
     fn wake_at(&self) -> Instant {
-        let due = self.gathering_since.filter(|_| self.work.is_none()).map(|since| since + self.gather_for());
+        let due = self.due_at().filter(|_| self.work.is_none());
         let halted = self.halts.next().filter(|_| self.work.is_none());
         let tell = self.told_at + TELL_INTERVAL;
         [due, halted].into_iter().flatten().fold(tell, Instant::min)
@@ -360,10 +376,14 @@ impl Pump {
     }
 }
 
+fn task(work: impl Future<Output = Done> + Send + 'static) -> Work {
+    AbortOnDropHandle::new(tokio::spawn(work))
+}
+
 /// Ready when the work is done; never where there is none.
 async fn under_way(work: &mut Option<Work>) -> Done {
     match work {
-        Some(work) => work.await,
+        Some(work) => work.await.unwrap_or_else(|broken| std::panic::resume_unwind(broken.into_panic())),
         None => std::future::pending().await,
     }
 }

@@ -26,6 +26,9 @@ use crate::warehouse::{Progress, Warehouse, WarehouseError};
 /// The shortest time between two passes: a show that runs is made anew so often at most. Freshness allows five.
 const PASS_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The same while the loader catches up: shows that are loaded in pieces would be made anew for each piece, and loading comes first.
+const PASS_INTERVAL_BEHIND: Duration = Duration::from_secs(30);
+
 /// Shows made anew at a time: so many at most are made again when it fails.
 const SHOWS_A_STEP: usize = 200;
 
@@ -62,8 +65,18 @@ struct Dirty {
     shows: BTreeSet<ShowId>,
     /// The warehouse is to be asked what else is stale.
     is_unsure: bool,
+    /// The loader catches up.
+    is_behind: bool,
     /// How far the partitions are whose shows are all among these, or fresh.
     reached: BTreeMap<i32, Progress>,
+}
+
+impl Dirty {
+    /// What is to be done now.
+    fn take(&mut self) -> Self {
+        let is_behind = self.is_behind;
+        Self { is_behind, ..std::mem::replace(self, Self { is_behind, ..Self::default() }) }
+    }
 }
 
 /// The roll-ups that are to be made anew. Clones are one.
@@ -81,6 +94,11 @@ impl Rollups {
     /// Somebody else wrote, too: what they touched is not among ours.
     pub(crate) fn doubt(&self) {
         self.0.lock().is_unsure = true;
+    }
+
+    /// Whether the loader catches up.
+    pub(crate) fn set_behind(&self, is_behind: bool) {
+        self.0.lock().is_behind = is_behind;
     }
 
     /// A batch is in the warehouse. Shows and progress are noted as one: a pass that sees the one sees the other.
@@ -104,9 +122,14 @@ impl Rollups {
         board: Arc<Board>,
         stop: CancellationToken,
     ) {
-        let (mut backoff, mut pause) = (backoff(), PASS_INTERVAL);
+        let (mut backoff, mut pause, mut passed) = (backoff(), PASS_INTERVAL, Instant::now());
         while timeout(pause, stop.cancelled()).await.is_err() {
             let start = Instant::now();
+            if self.0.lock().is_behind && passed + PASS_INTERVAL_BEHIND > start {
+                pause = PASS_INTERVAL;
+                continue;
+            }
+            passed = start;
             match self.pass(&warehouse, &clock, &board, &stop).await {
                 Ok(()) => {
                     backoff.reset();
@@ -129,7 +152,7 @@ impl Rollups {
         board: &Board,
         stop: &CancellationToken,
     ) -> Result<(), FigureError> {
-        let mut work = std::mem::take(&mut *self.0.lock());
+        let mut work = self.0.lock().take();
         // what is not finished goes back, whatever comes
         let done = self.refresh(&mut work, warehouse, board, stop).await;
         let told = match done {

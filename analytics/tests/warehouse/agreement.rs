@@ -72,7 +72,8 @@ async fn panels_say_what_the_figures_say() {
 async fn of_show(figures: &Figures, client: &clickhouse::Client) {
     let as_of = AsOf { position: Position(u64::MAX), time: Timestamp::from_millis(0) };
     let show = Looking::at(client, "show").await;
-    let (minutes, panel) = (figures.timeline(SHOW, as_of).await.unwrap(), show.panel("Viewers").await);
+    let standing = figures.standing(SHOW, as_of).await.unwrap().unwrap();
+    let (minutes, panel) = (figures.timeline(&standing).await.unwrap(), show.panel("Viewers").await);
     assert!(minutes.len() > 5);
     near(&panel.numbers("viewers"), &each(&minutes, |minute| minute.viewer_count as f64));
     near(&panel.numbers("unique_viewers"), &each(&minutes, |minute| minute.unique_viewers as f64));
@@ -98,10 +99,10 @@ async fn of_show(figures: &Figures, client: &clickhouse::Client) {
     let panel = audience.panel("Retention, absolute").await;
     near(&panel.numbers("retention"), &each(&minutes, |minute| minute.retention()));
     let (steps, panel) =
-        (figures.survival(SHOW, as_of).await.unwrap(), audience.panel("Retention, survival").await);
+        (figures.survival(&standing).await.unwrap(), audience.panel("Retention, survival").await);
     near(&panel.numbers("minute"), &each(&steps, |step| step.minute as f64));
     near(&panel.numbers("share"), &each(&steps, |step| step.share));
-    let groups = figures.demographics(SHOW, as_of).await.unwrap().anonymous(K_ANONYMITY);
+    let groups = figures.demographics(&standing).await.unwrap().anonymous(K_ANONYMITY);
     same_groups(&audience.panel("By country").await, "country", &groups.by_country);
     same_groups(&audience.panel("By city").await, "city", &groups.by_city);
     same_groups(&audience.panel("By device").await, "device", &groups.by_device);

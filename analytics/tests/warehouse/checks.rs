@@ -10,34 +10,38 @@ use uuid::Uuid;
 
 pub async fn check_show(figures: &Figures, show: &Show, as_of: AsOf) {
     let found = figures.show(show.id, as_of).await.unwrap();
-    check_standing(figures, show, as_of, found.as_ref()).await;
+    let standing = check_standing(figures, show, as_of, found.as_ref()).await;
     let Some(seen) = Seen::new(show, as_of.position.0, as_of.time.millis()) else {
         assert_eq!(found, None);
         return;
     };
-    let found = found.unwrap();
+    let (found, standing) = (found.unwrap(), standing.unwrap());
     check_figures(&found, &seen);
     check_fold(&found, &seen);
     check_identities(&found);
-    check_timeline(figures, &seen, &found, as_of).await;
-    let demographics = figures.demographics(show.id, as_of).await.unwrap();
+    check_timeline(figures, &seen, &found, &standing).await;
+    let demographics = figures.demographics(&standing).await.unwrap();
     assert_eq!(demographics, seen.demographics());
     for groups in [&demographics.by_country, &demographics.by_city, &demographics.by_device] {
         assert_eq!(groups.iter().map(|group| group.persons).sum::<u64>(), found.unique_viewers, "identity 2");
     }
-    check_survival(&figures.survival(show.id, as_of).await.unwrap(), &seen.survival());
+    check_survival(&figures.survival(&standing).await.unwrap(), &seen.survival());
 }
 
-async fn check_standing(figures: &Figures, show: &Show, as_of: AsOf, found: Option<&ShowFigures>) {
+async fn check_standing(
+    figures: &Figures,
+    show: &Show,
+    as_of: AsOf,
+    found: Option<&ShowFigures>,
+) -> Option<Standing> {
     let standing = figures.standing(show.id, as_of).await.unwrap();
-    let expected = found.map(|found| Standing {
-        status: found.status.clone(),
-        started_at: found.started_at,
-        ended_at: found.ended_at,
-        currency: found.total_tips.currency().code().to_owned(),
-        pending_tips: found.pending_tips,
-    });
-    assert_eq!(standing, expected);
+    assert_eq!(standing.is_some(), found.is_some());
+    let (standing, found) = (standing?, found?);
+    assert_eq!(standing.status, found.status);
+    assert_eq!((standing.started_at, standing.ended_at), (found.started_at, found.ended_at));
+    assert_eq!(standing.currency, found.total_tips.currency().code());
+    assert_eq!(standing.pending_tips, found.pending_tips);
+    Some(standing)
 }
 
 fn check_figures(found: &ShowFigures, seen: &Seen<'_>) {
@@ -141,8 +145,8 @@ fn check_identities(found: &ShowFigures) {
     }
 }
 
-async fn check_timeline(figures: &Figures, seen: &Seen<'_>, found: &ShowFigures, as_of: AsOf) {
-    let minutes = figures.timeline(seen.show.id, as_of).await.unwrap();
+async fn check_timeline(figures: &Figures, seen: &Seen<'_>, found: &ShowFigures, standing: &Standing) {
+    let minutes = figures.timeline(standing).await.unwrap();
     let Some(start) = seen.started else {
         assert_eq!(minutes, Vec::new());
         return;

@@ -124,7 +124,7 @@ fn month(at: i64) -> String {
 
 /// Of each show of a creator: its viewers who watched one of theirs that started before it.
 async fn check_visits(figures: &Figures, scope: Scope, theirs: &[Seen<'_>]) {
-    let Scope::Creator(creator) = scope else { return };
+    let Scope::Creator(_) = scope else { return };
     let as_of = AsOf { position: Position(u64::MAX), time: Timestamp::from_millis(0) };
     for seen in theirs {
         let earlier: Vec<&Seen<'_>> =
@@ -132,7 +132,8 @@ async fn check_visits(figures: &Figures, scope: Scope, theirs: &[Seen<'_>]) {
         let (now, before) = (seen.persons(), persons_of(&earlier));
         let returning = now.iter().filter(|person| before.contains(person)).count() as u64;
         let expected = Returning { viewers: now.len() as u64, returning };
-        assert_eq!(figures.returning_to(seen.show.id, creator, as_of).await.unwrap(), expected);
+        let standing = figures.standing(seen.show.id, as_of).await.unwrap().unwrap();
+        assert_eq!(figures.returning_to(&standing).await.unwrap(), expected);
     }
 }
 

@@ -55,16 +55,23 @@ async fn figures_outlive_the_facts() {
     Audience::new().fill(&database).await;
     let figures = Figures::new(database.client.clone());
     let as_of = AsOf { position: Position(u64::MAX), time: Timestamp::from_millis(0) };
-    let told =
-        async || (figures.show(SHOW, as_of).await.unwrap(), figures.standing(SHOW, as_of).await.unwrap());
-    let before = told().await;
-    assert_eq!(before.1.as_ref().unwrap().status, "ENDED");
+    let told = async || {
+        let standing = figures.standing(SHOW, as_of).await.unwrap().unwrap();
+        let stands =
+            (standing.status.clone(), standing.started_at, standing.ended_at, standing.currency.clone());
+        let minutes = figures.timeline(&standing).await.unwrap();
+        ((figures.show(SHOW, as_of).await.unwrap(), stands), minutes)
+    };
+    let (before, minutes) = told().await;
+    assert_eq!(before.1.0, "ENDED");
+    assert!(!minutes.is_empty());
     for dropped in ["revision < 20", "1"] {
         for table in ["fact_events", "fact_show_changes", "fact_audience_changes", "fact_messages"] {
             let drop = format!("ALTER TABLE {table} DELETE WHERE {dropped} SETTINGS mutations_sync = 1");
             database.client.query(&drop).execute().await.unwrap();
         }
-        assert_eq!(told().await, before, "{dropped}");
+        // its course is gone with them
+        assert_eq!(told().await, (before.clone(), Vec::new()), "{dropped}");
     }
     // but not as of when it was not over
     let early = AsOf { position: Position(1), ..as_of };

@@ -10,7 +10,6 @@ use axum::response::Response;
 use platform::http::auth::Authenticated;
 use platform::http::position::MinPosition;
 use platform::http::problem::Problem;
-use schemas::PersonId;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -124,11 +123,11 @@ pub(super) async fn of_stream(
     Path(stream_id): Path<String>,
 ) -> Result<Response, Problem> {
     let about = insight.about_show(&stream_id, &caller, min).await?;
-    let (warehouse, creator) = (&insight.warehouse, PersonId(about.facts.creator));
-    let (demographics, returning, standing) = futures::try_join!(
-        warehouse.ask(warehouse.figures()?.demographics(about.show, about.as_of)),
-        warehouse.ask(warehouse.figures()?.returning_to(about.show, creator, about.as_of)),
-        insight.standing(&about),
+    let warehouse = &insight.warehouse;
+    let standing = insight.standing(&about).await?;
+    let (demographics, returning) = futures::try_join!(
+        warehouse.ask(warehouse.figures()?.demographics(&standing)),
+        warehouse.ask(warehouse.figures()?.returning_to(&standing)),
     )?;
     let shown = Shown::new(demographics, &returning);
     let rows = shown.rows();
@@ -136,7 +135,7 @@ pub(super) async fn of_stream(
         stream_id: about.show.0,
         groups: shown.document(),
         as_of: about.as_of.into(),
-        is_final: standing.is_final,
+        is_final: standing.is_final(),
     };
     warehouse.answer(wanted, about.as_of, &document, &about.file_name("audience"), &rows).await
 }

@@ -129,17 +129,17 @@ pub(super) async fn get(
     };
     let about = insight.about_show(&stream_id, &caller, min).await?;
     let warehouse = &insight.warehouse;
-    let (minutes, steps, standing) = futures::try_join!(
-        warehouse.ask(warehouse.figures()?.timeline(about.show, about.as_of)),
-        warehouse.ask(warehouse.figures()?.survival(about.show, about.as_of)),
-        insight.standing(&about),
+    let standing = insight.standing(&about).await?;
+    let (minutes, steps) = futures::try_join!(
+        warehouse.ask(warehouse.figures()?.timeline(&standing)),
+        warehouse.ask(warehouse.figures()?.survival(&standing)),
     )?;
     let document = Retention {
         stream_id: about.show.0,
         absolute: minutes.into_iter().map(Into::into).collect(),
         survival: steps.into_iter().map(Into::into).collect(),
         as_of: about.as_of.into(),
-        is_final: standing.is_final,
+        is_final: standing.is_final(),
     };
     if is_survival {
         let name = about.file_name("survival");

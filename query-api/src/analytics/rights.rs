@@ -1,6 +1,6 @@
 //! Whose figures are for whom.
 
-use ::analytics::figures::{AsOf, Period, Scope};
+use ::analytics::figures::{AsOf, Period, Scope, Standing};
 use platform::http::auth::{Caller, Role};
 use platform::http::position::MinPosition;
 use platform::http::problem::Problem;
@@ -16,12 +16,6 @@ pub(super) struct AboutShow {
     pub(super) show: ShowId,
     pub(super) facts: ShowFacts,
     pub(super) as_of: AsOf,
-}
-
-/// Where it stands.
-pub(super) struct ShowStanding {
-    pub(super) currency: String,
-    pub(super) is_final: bool,
 }
 
 /// Many shows that are asked about.
@@ -47,12 +41,10 @@ impl Insight {
     }
 
     /// Where a show stands, as of then. What the warehouse has not heard of is about to begin.
-    pub(super) async fn standing(&self, about: &AboutShow) -> Result<ShowStanding, Problem> {
+    pub(super) async fn standing(&self, about: &AboutShow) -> Result<Standing, Problem> {
         let standing = self.warehouse.figures()?.standing(about.show, about.as_of);
-        Ok(match self.warehouse.ask(standing).await? {
-            Some(standing) => ShowStanding { is_final: standing.is_final(), currency: standing.currency },
-            None => ShowStanding { is_final: false, currency: about.facts.currency.clone() },
-        })
+        let standing = self.warehouse.ask(standing).await?;
+        Ok(standing.unwrap_or_else(|| Standing::unheard_of(about.facts.currency.clone())))
     }
 
     /// Lets those ask about a creator's shows who may.

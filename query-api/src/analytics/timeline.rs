@@ -103,18 +103,16 @@ pub(super) async fn get(
     Path(stream_id): Path<String>,
 ) -> Result<Response, Problem> {
     let about = insight.about_show(&stream_id, &caller, min).await?;
-    let (figures, standing) = futures::try_join!(
-        insight.warehouse.ask(insight.warehouse.figures()?.timeline(about.show, about.as_of)),
-        insight.standing(&about),
-    )?;
+    let standing = insight.standing(&about).await?;
+    let figures = insight.warehouse.ask(insight.warehouse.figures()?.timeline(&standing)).await?;
     let minutes: Vec<MinuteDocument> = figures.iter().map(Into::into).collect();
     let name = about.file_name("timeline");
     let document = Timeline {
         stream_id: about.show.0,
+        is_final: standing.is_final(),
         currency: standing.currency,
         minutes,
         as_of: about.as_of.into(),
-        is_final: standing.is_final,
     };
     insight.warehouse.answer(wanted, about.as_of, &document, &name, &document.minutes).await
 }

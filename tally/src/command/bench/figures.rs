@@ -1,7 +1,7 @@
 //! What the API asks for its figures, over warehouses of a million and of ever more events: the same questions, at once where it asks at once.
 
 use analytics::backfill::Backfill;
-use analytics::figures::{AsOf, FigureError, Figures, Period, Scope};
+use analytics::figures::{AsOf, FigureError, Figures, Period, Scope, Standing};
 use anyhow::{Context, ensure};
 use clickhouse::Client;
 use schemas::published::{PARTITIONS, TOPIC};
@@ -250,6 +250,11 @@ impl Filled {
         }
     }
 
+    async fn standing(&self, figures: &Figures, show: ShowId) -> Result<Standing, FigureError> {
+        let standing = figures.standing(show, self.as_of).await?;
+        Ok(standing.unwrap_or_else(|| Standing::unheard_of(String::new())))
+    }
+
     async fn ask_show(&self, figures: &Figures, route: OfShow, subject: &Subject) -> Result<(), FigureError> {
         let (show, as_of) = (subject.show, self.as_of);
         match route {
@@ -259,22 +264,18 @@ impl Filled {
                 let before = AsOf { position: Position(subject.last - 1), ..as_of };
                 drop(figures.show(show, before).await?);
             }
-            OfShow::Timeline => {
-                drop(futures::try_join!(figures.timeline(show, as_of), figures.standing(show, as_of))?);
+            OfShow::Timeline => drop(figures.timeline(&self.standing(figures, show).await?).await?),
+            OfShow::Retention => {
+                let standing = self.standing(figures, show).await?;
+                drop(futures::try_join!(figures.timeline(&standing), figures.survival(&standing))?);
             }
-            OfShow::Retention => drop(futures::try_join!(
-                figures.timeline(show, as_of),
-                figures.survival(show, as_of),
-                figures.standing(show, as_of),
-            )?),
-            OfShow::Audience => drop(futures::try_join!(
-                figures.demographics(show, as_of),
-                figures.returning_to(show, subject.creator, as_of),
-                figures.standing(show, as_of),
-            )?),
-            OfShow::Revenue => {
-                drop(futures::try_join!(figures.show(show, as_of), figures.timeline(show, as_of))?);
+            OfShow::Audience => {
+                let standing = self.standing(figures, show).await?;
+                drop(futures::try_join!(figures.demographics(&standing), figures.returning_to(&standing))?);
             }
+            OfShow::Revenue => drop(futures::try_join!(figures.show(show, as_of), async {
+                figures.timeline(&self.standing(figures, show).await?).await
+            })?),
             OfShow::Explain => drop(futures::try_join!(
                 figures.show(show, as_of),
                 figures.event_counts(show, as_of, &EVENTS_EXPLAINED),
