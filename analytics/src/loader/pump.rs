@@ -39,6 +39,10 @@ const RECORDS_MAX: usize = 50_000;
 /// Or when they are so long, in bytes. As many may be on their way and gathered, and rows take two or three times as much: some 150 MiB in all.
 const BYTES_MAX: usize = 24 * 1_024 * 1_024;
 
+/// For how long the client is only not asked for more while a full batch waits. Then its partitions are paused, as it must be asked now and then to stay
+/// in the group; at once would be dear, as a pause gives up what the client has fetched ahead.
+const HELD_MAX: Duration = Duration::from_secs(3);
+
 /// Messages that are taken without a look at anything else.
 const BURST_MAX: usize = 512;
 
@@ -76,6 +80,8 @@ pub(crate) struct Pump {
     work: Option<Work>,
     /// When the first and the last of the gathered records came.
     gathering: Option<(Instant, Instant)>,
+    /// Since when a full batch waits for the one before it.
+    full_since: Option<Instant>,
     is_paused: bool,
     is_kafka_away: bool,
     halts: Halts,
@@ -97,6 +103,7 @@ impl Pump {
             lanes: BTreeMap::new(),
             work: None,
             gathering: None,
+            full_since: None,
             is_paused: false,
             is_kafka_away: false,
             halts: Halts::new(hole_patience),
@@ -136,10 +143,13 @@ impl Pump {
             () = stop.cancelled() => return Ok(false),
             Some(decision) = self.decided.recv() => self.hear(decision),
             done = under_way(&mut self.work) => self.finish(done)?,
-            () = sleep_until(wake_at) => self.tell(),
-            message = consumer.recv() => {
+            () = sleep_until(wake_at) => self.look_around()?,
+            message = consumer.recv(), if !self.is_held() => {
                 self.take(message)?;
                 for _ in 1..BURST_MAX {
+                    if self.is_held() {
+                        break;
+                    }
                     // a decision of the group comes between messages, and ends the burst
                     match consumer.recv().now_or_never() {
                         Some(message) => self.take(message)?,
@@ -208,6 +218,7 @@ impl Pump {
         self.lanes.clear();
         self.work = None;
         self.gathering = None;
+        self.full_since = None;
         self.is_paused = false;
         match decision {
             Membership::Given(partitions) => {
@@ -273,9 +284,25 @@ impl Pump {
         sum(|lane| lane.gathered().records) >= RECORDS_MAX || sum(|lane| lane.gathered().bytes) >= BYTES_MAX
     }
 
+    /// Nothing happened for a while.
+    fn look_around(&mut self) -> KafkaResult<()> {
+        if self.work.is_none() && self.gathering.is_none() {
+            self.rollups.set_behind(false);
+        }
+        self.tell();
+        self.hold_back()
+    }
+
+    /// Whether the client is not asked for more.
+    fn is_held(&self) -> bool {
+        self.full_since.is_some() && !self.is_paused
+    }
+
     /// Reads no more while a full batch waits for the one before it.
     fn hold_back(&mut self) -> KafkaResult<()> {
-        let should_pause = self.work.is_some() && self.is_full();
+        let is_full = self.work.is_some() && self.is_full();
+        self.full_since = is_full.then(|| self.full_since.unwrap_or_else(Instant::now));
+        let should_pause = self.full_since.is_some_and(|since| since.elapsed() >= HELD_MAX);
         if should_pause == self.is_paused {
             return Ok(());
         }
@@ -287,9 +314,6 @@ impl Pump {
 
     fn finish(&mut self, done: Done) -> KafkaResult<()> {
         self.work = None;
-        if self.gathering.is_none() {
-            self.rollups.set_behind(false);
-        }
         match done {
             Done::Delivered(delivered) => self.settle(delivered)?,
             Done::Looked(partitions, found) => self.begin(&partitions, &found)?,
@@ -364,8 +388,9 @@ impl Pump {
     fn wake_at(&self) -> Instant {
         let due = self.due_at().filter(|_| self.work.is_none());
         let halted = self.halts.next().filter(|_| self.work.is_none());
+        let pause = self.full_since.filter(|_| !self.is_paused).map(|since| since + HELD_MAX);
         let tell = self.told_at + TELL_INTERVAL;
-        [due, halted].into_iter().flatten().fold(tell, Instant::min)
+        [due, halted, pause].into_iter().flatten().fold(tell, Instant::min)
     }
 
     fn tell(&mut self) {

@@ -7,16 +7,18 @@ use super::{SEND_TIMEOUT, STATEMENT_TIMEOUT, Warehouse, WarehouseError};
 use crate::rows::{Fact, Rows};
 
 impl Warehouse {
-    /// Writes the rows of some batches, one statement for each table. The events come last: roll-ups are versioned by their number, and must not
+    /// Writes the rows of some batches, one statement for each table, which wait for the disk together. The events come last: roll-ups are versioned by their number, and must not
     /// count an event whose other rows are still to come. A `token` is the same whenever the same rows are written again.
     pub(crate) async fn insert(&self, batches: &[&Rows], token: Option<&str>) -> Result<(), WarehouseError> {
-        self.write(batches, |rows| &rows.show_changes, token).await?;
-        self.write(batches, |rows| &rows.audience_changes, token).await?;
-        self.write(batches, |rows| &rows.messages, token).await?;
-        self.write(batches, |rows| &rows.reactions, token).await?;
-        self.write(batches, |rows| &rows.reactors, token).await?;
-        self.write(batches, |rows| &rows.tip_changes, token).await?;
-        self.write(batches, |rows| &rows.payment_changes, token).await?;
+        futures::try_join!(
+            self.write(batches, |rows| &rows.show_changes, token),
+            self.write(batches, |rows| &rows.audience_changes, token),
+            self.write(batches, |rows| &rows.messages, token),
+            self.write(batches, |rows| &rows.reactions, token),
+            self.write(batches, |rows| &rows.reactors, token),
+            self.write(batches, |rows| &rows.tip_changes, token),
+            self.write(batches, |rows| &rows.payment_changes, token),
+        )?;
         self.write(batches, |rows| &rows.events, token).await
     }
 
