@@ -21,6 +21,7 @@ mod halts;
 mod lane;
 mod pump;
 mod rollups;
+mod work;
 
 use std::sync::Arc;
 use std::time::Duration;

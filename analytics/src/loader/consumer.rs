@@ -140,7 +140,8 @@ impl Reader {
             // memory: what waits in the client, and what comes with one answer
             .set("queued.max.messages.kbytes", "16384")
             .set("fetch.max.bytes", "8388608")
-            .set("max.partition.fetch.bytes", "2097152")
+            // compressed; little of each partition at a time keeps all of them at about one time, so that a batch is of few months, each of which is a part
+            .set("max.partition.fetch.bytes", "262144")
             // a full queue is drained within a moment; the default pause of a second would make us wait
             .set("fetch.queue.backoff.ms", "20");
         let member = Member { decisions, is_leaving: AtomicBool::new(false) };

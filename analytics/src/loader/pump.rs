@@ -10,7 +10,6 @@ use rdkafka::message::BorrowedMessage;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::batch::Parcel;
 use super::board::Phase;
@@ -19,6 +18,7 @@ use super::delivery::{Delivered, Delivery};
 use super::halts::Halts;
 use super::lane::{Lane, Message, Taken};
 use super::rollups::Rollups;
+use super::work::{Done, Work, task, under_way};
 use crate::warehouse::Progress;
 
 /// How long records gather where the loader follows the log. Freshness allows five seconds; less would make many small parts.
@@ -51,16 +51,6 @@ const TELL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a stop waits for the batch that is being written. What is cut off is loaded again.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
-
-/// What is under way at the warehouse.
-enum Done {
-    Delivered(Delivered),
-    /// What it says of all partitions; the ones that are to begin there.
-    Looked(BTreeSet<i32>, BTreeMap<i32, Progress>),
-}
-
-/// A task of its own, as it encodes rows for as long as the next batch is decoded. It ends where it is dropped.
-type Work = AbortOnDropHandle<Done>;
 
 /// Why reading ended.
 pub(crate) enum End {
@@ -398,17 +388,5 @@ impl Pump {
         let lanes =
             self.lanes.iter().map(|(partition, lane)| (*partition, lane, self.halts.is_sure(*partition)));
         self.delivery.board.set_partitions(lanes, &self.delivery.clock);
-    }
-}
-
-fn task(work: impl Future<Output = Done> + Send + 'static) -> Work {
-    AbortOnDropHandle::new(tokio::spawn(work))
-}
-
-/// Ready when the work is done; never where there is none.
-async fn under_way(work: &mut Option<Work>) -> Done {
-    match work {
-        Some(work) => work.await.unwrap_or_else(|broken| std::panic::resume_unwind(broken.into_panic())),
-        None => std::future::pending().await,
     }
 }

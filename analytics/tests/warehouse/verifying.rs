@@ -350,18 +350,11 @@ async fn facts_that_expired_are_no_difference_and_those_that_are_left_are_compar
     let mut shows = Audience::new().shows;
     shows[0].events.iter_mut().for_each(|event| event.at -= 10 * DAY_MS);
     let mut scene = Scene::new(&engine, &shows).await;
-    for table in [
-        "fact_events",
-        "fact_show_changes",
-        "fact_audience_changes",
-        "fact_messages",
-        "fact_reactions",
-        "fact_reactors",
-        "fact_tip_changes",
-        "fact_payment_changes",
-    ] {
+    let facts =
+        "events show_changes audience_changes messages reactions reactors tip_changes payment_changes";
+    for fact in facts.split(' ') {
         let expired = format!("toUnixTimestamp64Milli(occurred_at) < {BEGIN_MS}");
-        scene.database.run(&format!("ALTER TABLE {table} DELETE WHERE {expired}")).await;
+        scene.database.run(&format!("ALTER TABLE fact_{fact} DELETE WHERE {expired}")).await;
     }
     assert_ne!(scene.differences().await, of(&[]));
     scene.facts_since = Timestamp::from_millis(BEGIN_MS);
