@@ -309,7 +309,7 @@ impl Pump {
             Done::Looked(partitions, found) => self.begin(&partitions, &found)?,
         }
         self.tell();
-        Ok(())
+        self.hold_back()
     }
 
     /// Partitions begin, or begin again, at what the warehouse says.
@@ -361,7 +361,7 @@ impl Pump {
             }
             self.rollups.note(partition, batch.rows.shows, found);
         }
-        if are_all_ours { self.hold_back() } else { self.go_on() }
+        if are_all_ours { Ok(()) } else { self.go_on() }
     }
 
     fn commit(&self, parcels: &[Parcel]) {
