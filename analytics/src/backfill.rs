@@ -17,16 +17,14 @@ use schemas::{Position, ShowId};
 use thiserror::Error;
 use tokio::time::sleep;
 
-use crate::figures::{AsOf, FigureError, rollup};
+use crate::figures::rollup::{self, SHOWS_A_STEP};
+use crate::figures::{AsOf, FigureError};
 use crate::loader::backoff;
-use crate::rows::{Rows, stored_order};
+use crate::rows::{Rows, in_stored_order};
 use crate::warehouse::{Progress, Warehouse, WarehouseError};
 
 /// Events in one insert: a second's work for the server, and some 50 MiB here.
 const EVENTS_A_BATCH: usize = 50_000;
-
-/// Shows whose roll-ups are made at a time: some seconds' work, after which is told how far it is.
-const SHOWS_A_STEP: usize = 200;
 
 /// How often a statement is tried. With the pauses in between, a server may be away for ten seconds; who fills by hand begins again after that.
 const TRIES: u32 = 8;
@@ -126,9 +124,7 @@ impl<F: FnMut(Filled) + Send> Backfill<F> {
     pub async fn finish(&mut self, up_to: AsOf) -> Result<Filled, BackfillError> {
         self.write().await?;
         self.filled.rolled_up = 0;
-        let mut stale: Vec<ShowId> = self.stale.iter().copied().collect();
-        stale.sort_unstable_by_key(|show| stored_order(*show));
-        for step in stale.chunks(SHOWS_A_STEP) {
+        for step in in_stored_order(self.stale.iter().copied()).chunks(SHOWS_A_STEP) {
             rollup::refresh(&self.warehouse.client, step).await?;
             for show in step {
                 self.stale.remove(show);

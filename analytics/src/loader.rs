@@ -14,6 +14,7 @@
 
 mod batch;
 mod board;
+mod brake;
 mod consumer;
 mod dead_letters;
 mod delivery;

@@ -33,12 +33,15 @@ pub trait Fact {
     const TABLE: &'static str;
 }
 
-/// The order of shows in the facts' tables: ClickHouse compares ids by their second half first. A question about neighbours reads few granules, one about
-/// as many others nearly all.
-#[must_use]
-pub(crate) fn stored_order(show: ShowId) -> (u64, u64) {
-    let (first, second) = show.0.as_u64_pair();
-    (second, first)
+/// Shows in the order of the facts' tables: ClickHouse compares ids by their second half first. A question about neighbours reads few granules, one
+/// about as many others nearly all.
+pub(crate) fn in_stored_order(shows: impl Iterator<Item = ShowId>) -> Vec<ShowId> {
+    let mut shows: Vec<ShowId> = shows.collect();
+    shows.sort_unstable_by_key(|show| {
+        let (first, second) = show.0.as_u64_pair();
+        (second, first)
+    });
+    shows
 }
 
 /// The rows of some events, by table.

@@ -27,6 +27,7 @@ use thiserror::Error;
 use self::postgres::{PAYMENTS, QUESTIONS, Snapshot, VIEWS};
 use self::report::{Report, plain, sheet};
 use self::told::{Counts, LOG, Told};
+use self::warehouse::Warehouse;
 use crate::figures::{AsOf, FigureError};
 
 /// How many events are read between two words about how far it is.
@@ -44,17 +45,10 @@ pub struct Stores {
     pub log: Arc<dyn EventLog>,
     /// The read models; `None`: they are left out.
     pub views: Option<PgPool>,
-    /// ClickHouse; `None`: there is none.
-    pub warehouse: Option<Warehouse>,
-}
-
-/// The warehouse to be compared.
-#[derive(Clone)]
-pub struct Warehouse {
-    /// Its database is set.
-    pub client: Client,
-    /// Facts of events of before may have expired: shows that began before are compared by their roll-ups alone.
-    /// [`Timestamp::default`] where facts are kept for ever.
+    /// ClickHouse, with its database set; `None`: there is none.
+    pub warehouse: Option<Client>,
+    /// Its facts of before may have expired: shows that began before are compared by their roll-ups alone. [`Timestamp::default`] where facts are kept
+    /// for ever.
     pub facts_since: Timestamp,
 }
 
@@ -144,7 +138,7 @@ pub async fn verify(
     wait: Duration,
     watcher: &mut dyn Watcher,
 ) -> Result<Outcome, VerifyError> {
-    let warehouse = stores.warehouse.as_ref().map(warehouse::Warehouse::new);
+    let warehouse = stores.warehouse.as_ref().map(|client| Warehouse::new(client, stores.facts_since));
     let head = stores.log.head().await?.unwrap_or_default();
     waiting::wait(stores, warehouse.as_ref(), head, wait, watcher).await?;
     let mut snapshot = match &stores.views {
@@ -160,8 +154,7 @@ pub async fn verify(
     marks.extend([as_of, rolled_up].into_iter().flatten().map(|as_of| as_of.position));
     let end = marks.last().copied().unwrap_or(head);
     let report = Report { watcher, compared: 0, differences: 0 };
-    let facts_since = stores.warehouse.as_ref().map(|stored| stored.facts_since).unwrap_or_default();
-    let told = Told { facts_since, ..Told::default() };
+    let told = Told { facts_since: stores.facts_since, ..Told::default() };
     let mut pass = Pass { log: &stores.log, told, seen: BTreeMap::new(), report, end };
     for mark in marks {
         pass.read(mark).await?;
@@ -189,7 +182,7 @@ pub async fn verify(
 }
 
 /// How far facts and roll-ups are.
-async fn progress(warehouse: &warehouse::Warehouse) -> Result<(Option<AsOf>, Option<AsOf>), StoreError> {
+async fn progress(warehouse: &Warehouse) -> Result<(Option<AsOf>, Option<AsOf>), StoreError> {
     let facts = warehouse.figures.as_of(TOPIC, PARTITIONS).await?;
     Ok((facts, warehouse.figures.rolled_up_as_of(TOPIC, PARTITIONS).await?))
 }

@@ -144,9 +144,8 @@ impl Figures {
     /// # Errors
     /// [`FigureError::Warehouse`].
     pub async fn demographics(&self, standing: &Standing) -> Result<Demographics, FigureError> {
-        let Some(clock) = &standing.clock else { return Ok(Demographics::default()) };
-        let answers = self.of_show(OF_SHOW, clock).fetch_all().await?;
-        Ok(sort_out(answers))
+        let Some(query) = self.of_show(OF_SHOW, standing) else { return Ok(Demographics::default()) };
+        Ok(sort_out(query.fetch_all().await?))
     }
 
     /// The same of several shows; those without viewers are left out.

@@ -104,8 +104,10 @@ impl Figures {
     /// # Errors
     /// [`FigureError::Warehouse`].
     pub async fn returning_to(&self, standing: &Standing) -> Result<Returning, FigureError> {
-        let Some(clock) = &standing.clock else { return Ok(Returning { viewers: 0, returning: 0 }) };
-        Ok(self.of_show(RETURNING_TO_SHOW, clock).fetch_one().await?)
+        let Some(query) = self.of_show(RETURNING_TO_SHOW, standing) else {
+            return Ok(Returning { viewers: 0, returning: 0 });
+        };
+        Ok(query.fetch_one().await?)
     }
 
     /// Cohorts by month of first visit, among the shows that started in a period.

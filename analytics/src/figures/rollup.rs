@@ -12,6 +12,9 @@ use super::FigureError;
 use super::definition::{acts, clock, known, of_shows};
 use super::show::figures_of_shows;
 
+/// Shows to be made anew at a time, where there are many: some seconds' work, after which is told how far it is. So many are made again when it fails.
+pub(crate) const SHOWS_A_STEP: usize = 200;
+
 /// Shows in one refresh: bounds the memory of its queries, and their parameters.
 const SHOWS_MAX: usize = 500;
 
@@ -146,7 +149,7 @@ struct Known {
     last_ms: i64,
 }
 
-/// Makes the roll-ups of shows anew: the sooner, the nearer they are to each other in [`stored_order`](crate::rows::stored_order). To be called after the facts of a batch are in, `fact_events` last of them. Where it is cut off, a show whose
+/// Makes the roll-ups of shows anew: the sooner, the nearer they are to each other in the tables. To be called after the facts of a batch are in, `fact_events` last of them. Where it is cut off, a show whose
 /// events are more than its roll-up knows is to be made again.
 ///
 /// # Errors

@@ -284,8 +284,11 @@ impl Figures {
         if let Some(answer) = rolled_up {
             return Ok(Some(answer.try_into()?));
         }
-        let Some(clock) = self.clock(show, as_of).await? else { return Ok(None) };
-        let answer: Option<Answer> = self.of_show(FIGURES, &clock).fetch_optional().await?;
+        let standing = self.known(show, as_of).await?;
+        let Some(query) = standing.and_then(|standing| self.of_show(FIGURES, &standing)) else {
+            return Ok(None);
+        };
+        let answer: Option<Answer> = query.fetch_optional().await?;
         answer.map(TryInto::try_into).transpose()
     }
 

@@ -23,19 +23,15 @@ pub struct Standing {
     /// Tips whose payment is under way.
     pub pending_tips: u64,
     /// `None` where the warehouse has no facts of it.
-    pub(super) clock: Option<Clock>,
+    clock: Option<Clock>,
 }
 
-/// From when to when a show counts, as of a position.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// What a show's questions are told besides, where the warehouse has facts of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Clock {
     show: ShowId,
     as_of: AsOf,
     creator: Uuid,
-    currency: String,
-    started_ms: Option<i64>,
-    ended_ms: Option<i64>,
-    is_cancelled: bool,
     last_ms: i64,
 }
 
@@ -68,12 +64,11 @@ SELECT
     ended_ms,
     currency,
     creator,
-    is_cancelled,
-    toUnixTimestamp64Milli(assumeNotNull((
+    toNullable(toUnixTimestamp64Milli(assumeNotNull((
         SELECT max(occurred_at)
         FROM fact_events FINAL
         WHERE stream IN {streams:Array(String)} AND position <= {position:UInt64}
-    ))) AS last_ms,
+    )))) AS last_ms,
     toUInt64(assumeNotNull((
         SELECT countIf(kind = 'REQUESTED') - countIf(kind != 'REQUESTED')
         FROM fact_tip_changes FINAL
@@ -99,42 +94,34 @@ SELECT
     toUnixTimestamp64Milli(started_at) AS started_ms,
     toUnixTimestamp64Milli(ended_at) AS ended_ms,
     toString(currency) AS currency,
+    creator,
+    CAST(NULL, 'Nullable(Int64)') AS last_ms,
     pending_tips"
 );
 
 #[derive(Row, Deserialize)]
-struct Known {
+struct Answer {
     status: String,
     started_ms: Option<i64>,
     ended_ms: Option<i64>,
     currency: String,
     #[serde(with = "clickhouse::serde::uuid")]
     creator: Uuid,
-    is_cancelled: bool,
-    last_ms: i64,
+    /// When its last event was; `None`: that expired.
+    last_ms: Option<i64>,
     pending_tips: u64,
 }
 
-#[derive(Row, Deserialize)]
-struct RolledUp {
-    status: String,
-    started_ms: Option<i64>,
-    ended_ms: Option<i64>,
-    currency: String,
-    pending_tips: u64,
-}
-
-impl Known {
-    fn clock(&self, show: ShowId, as_of: AsOf) -> Clock {
-        Clock {
-            show,
-            as_of,
-            creator: self.creator,
-            currency: self.currency.clone(),
-            started_ms: self.started_ms,
-            ended_ms: self.ended_ms,
-            is_cancelled: self.is_cancelled,
-            last_ms: self.last_ms,
+impl Answer {
+    fn standing(self, show: ShowId, as_of: AsOf) -> Standing {
+        let Self { status, started_ms, ended_ms, currency, creator, last_ms, pending_tips } = self;
+        Standing {
+            status,
+            started_at: started_ms.map(Timestamp::from_millis),
+            ended_at: ended_ms.map(Timestamp::from_millis),
+            currency,
+            pending_tips,
+            clock: last_ms.map(|last_ms| Clock { show, as_of, creator, last_ms }),
         }
     }
 }
@@ -145,46 +132,35 @@ impl Figures {
     /// # Errors
     /// [`FigureError::Warehouse`].
     pub async fn standing(&self, show: ShowId, as_of: AsOf) -> Result<Option<Standing>, FigureError> {
-        if let Some(known) = self.known(show, as_of).await? {
-            return Ok(Some(Standing {
-                clock: Some(known.clock(show, as_of)),
-                status: known.status,
-                started_at: known.started_ms.map(Timestamp::from_millis),
-                ended_at: known.ended_ms.map(Timestamp::from_millis),
-                currency: known.currency,
-                pending_tips: known.pending_tips,
-            }));
+        match self.known(show, as_of).await? {
+            Some(known) => Ok(Some(known)),
+            None => self.stands(ROLLED_UP, show, as_of).await,
         }
-        let rolled_up: Option<RolledUp> = self.of_shows(ROLLED_UP, &[show], as_of).fetch_optional().await?;
-        Ok(rolled_up.map(|rolled_up| Standing {
-            clock: None,
-            status: rolled_up.status,
-            started_at: rolled_up.started_ms.map(Timestamp::from_millis),
-            ended_at: rolled_up.ended_ms.map(Timestamp::from_millis),
-            currency: rolled_up.currency,
-            pending_tips: rolled_up.pending_tips,
-        }))
     }
 
-    /// From when to when a show counts; `None` where the warehouse has no facts of it.
-    pub(super) async fn clock(&self, show: ShowId, as_of: AsOf) -> Result<Option<Clock>, FigureError> {
-        Ok(self.known(show, as_of).await?.map(|known| known.clock(show, as_of)))
+    /// The same; `None` where the warehouse has no facts of it either.
+    pub(super) async fn known(&self, show: ShowId, as_of: AsOf) -> Result<Option<Standing>, FigureError> {
+        self.stands(STANDING, show, as_of).await
     }
 
-    async fn known(&self, show: ShowId, as_of: AsOf) -> Result<Option<Known>, FigureError> {
-        Ok(self.of_shows(STANDING, &[show], as_of).fetch_optional().await?)
+    async fn stands(&self, sql: &str, show: ShowId, as_of: AsOf) -> Result<Option<Standing>, FigureError> {
+        let answer: Option<Answer> = self.of_shows(sql, &[show], as_of).fetch_optional().await?;
+        Ok(answer.map(|answer| answer.standing(show, as_of)))
     }
 
-    /// A question about one show that is told its clock.
-    pub(super) fn of_show(&self, sql: &str, clock: &Clock) -> Query {
-        self.of_shows(sql, &[clock.show], clock.as_of)
-            .param("creator", clock.creator.to_string())
-            .param("currency", &clock.currency)
-            .param("has_started", clock.started_ms.is_some())
-            .param("start_ms", clock.started_ms.unwrap_or_default())
-            .param("has_ended", clock.ended_ms.is_some())
-            .param("end_ms", clock.ended_ms.unwrap_or_default())
-            .param("is_cancelled", clock.is_cancelled)
-            .param("last_ms", clock.last_ms)
+    /// A question about one show that is told its clock; `None` where the warehouse has no facts of it.
+    pub(super) fn of_show(&self, sql: &str, standing: &Standing) -> Option<Query> {
+        let Clock { show, as_of, creator, last_ms } = standing.clock?;
+        let query = self
+            .of_shows(sql, &[show], as_of)
+            .param("creator", creator.to_string())
+            .param("currency", &standing.currency)
+            .param("has_started", standing.started_at.is_some())
+            .param("start_ms", standing.started_at.unwrap_or_default().millis())
+            .param("has_ended", standing.ended_at.is_some())
+            .param("end_ms", standing.ended_at.unwrap_or_default().millis())
+            .param("is_cancelled", standing.status == "CANCELLED")
+            .param("last_ms", last_ms);
+        Some(query)
     }
 }

@@ -64,7 +64,7 @@ impl Figures {
     /// # Errors
     /// [`FigureError::Warehouse`].
     pub async fn survival(&self, standing: &Standing) -> Result<Vec<SurvivalStep>, FigureError> {
-        let Some(clock) = &standing.clock else { return Ok(Vec::new()) };
-        Ok(self.of_show(STEPS, clock).fetch_all().await?)
+        let Some(query) = self.of_show(STEPS, standing) else { return Ok(Vec::new()) };
+        Ok(query.fetch_all().await?)
     }
 }

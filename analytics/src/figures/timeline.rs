@@ -124,8 +124,8 @@ impl Figures {
     /// # Errors
     /// [`FigureError`].
     pub async fn timeline(&self, standing: &Standing) -> Result<Vec<Minute>, FigureError> {
-        let Some(clock) = &standing.clock else { return Ok(Vec::new()) };
-        let answers: Vec<Answer> = self.of_show(MINUTES, clock).fetch_all().await?;
+        let Some(query) = self.of_show(MINUTES, standing) else { return Ok(Vec::new()) };
+        let answers: Vec<Answer> = query.fetch_all().await?;
         answers.into_iter().map(TryInto::try_into).collect()
     }
 }

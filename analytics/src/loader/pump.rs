@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::batch::Parcel;
 use super::board::Phase;
+use super::brake::{Brake, Change};
 use super::consumer::{Membership, Reader};
 use super::delivery::{Delivered, Delivery};
 use super::halts::Halts;
@@ -38,10 +39,6 @@ const RECORDS_MAX: usize = 50_000;
 
 /// Or when they are so long, in bytes. As many may be on their way and gathered, and rows take two or three times as much: some 150 MiB in all.
 const BYTES_MAX: usize = 24 * 1_024 * 1_024;
-
-/// For how long the client is only not asked for more while a full batch waits. Then its partitions are paused, as it must be asked now and then to stay
-/// in the group; at once would be dear, as a pause gives up what the client has fetched ahead.
-const HELD_MAX: Duration = Duration::from_secs(3);
 
 /// Messages that are taken without a look at anything else.
 const BURST_MAX: usize = 512;
@@ -70,9 +67,7 @@ pub(crate) struct Pump {
     work: Option<Work>,
     /// When the first and the last of the gathered records came.
     gathering: Option<(Instant, Instant)>,
-    /// Since when a full batch waits for the one before it.
-    full_since: Option<Instant>,
-    is_paused: bool,
+    brake: Brake,
     is_kafka_away: bool,
     halts: Halts,
     told_at: Instant,
@@ -93,8 +88,7 @@ impl Pump {
             lanes: BTreeMap::new(),
             work: None,
             gathering: None,
-            full_since: None,
-            is_paused: false,
+            brake: Brake::default(),
             is_kafka_away: false,
             halts: Halts::new(hole_patience),
             told_at: Instant::now(),
@@ -134,10 +128,10 @@ impl Pump {
             Some(decision) = self.decided.recv() => self.hear(decision),
             done = under_way(&mut self.work) => self.finish(done)?,
             () = sleep_until(wake_at) => self.look_around()?,
-            message = consumer.recv(), if !self.is_held() => {
+            message = consumer.recv(), if !self.brake.is_held() => {
                 self.take(message)?;
                 for _ in 1..BURST_MAX {
-                    if self.is_held() {
+                    if self.brake.is_held() {
                         break;
                     }
                     // a decision of the group comes between messages, and ends the burst
@@ -208,8 +202,7 @@ impl Pump {
         self.lanes.clear();
         self.work = None;
         self.gathering = None;
-        self.full_since = None;
-        self.is_paused = false;
+        self.brake = Brake::default();
         match decision {
             Membership::Given(partitions) => {
                 tracing::info!("partitions {partitions:?} of {} are ours", self.delivery.topic);
@@ -283,23 +276,16 @@ impl Pump {
         self.hold_back()
     }
 
-    /// Whether the client is not asked for more.
-    fn is_held(&self) -> bool {
-        self.full_since.is_some() && !self.is_paused
-    }
-
     /// Reads no more while a full batch waits for the one before it.
     fn hold_back(&mut self) -> KafkaResult<()> {
-        let is_full = self.work.is_some() && self.is_full();
-        self.full_since = is_full.then(|| self.full_since.unwrap_or_else(Instant::now));
-        let should_pause = self.full_since.is_some_and(|since| since.elapsed() >= HELD_MAX);
-        if should_pause == self.is_paused {
-            return Ok(());
-        }
-        self.is_paused = should_pause;
+        let change = self.brake.set(self.work.is_some() && self.is_full(), Instant::now());
         let running =
             self.lanes.iter().filter(|(_, lane)| !lane.is_stopped()).map(|(partition, _)| *partition);
-        if should_pause { self.reader.pause(running) } else { self.reader.resume(running) }
+        match change {
+            Some(Change::Pause) => self.reader.pause(running),
+            Some(Change::Resume) => self.reader.resume(running),
+            None => Ok(()),
+        }
     }
 
     fn finish(&mut self, done: Done) -> KafkaResult<()> {
@@ -370,17 +356,15 @@ impl Pump {
     }
 
     fn go_on(&mut self) -> KafkaResult<()> {
-        self.is_paused = false;
-        self.reader.go_on(self.lanes.iter().map(|(partition, lane)| (*partition, lane)))?;
-        self.hold_back()
+        self.brake = Brake::default();
+        self.reader.go_on(self.lanes.iter().map(|(partition, lane)| (*partition, lane)))
     }
 
     fn wake_at(&self) -> Instant {
         let due = self.due_at().filter(|_| self.work.is_none());
         let halted = self.halts.next().filter(|_| self.work.is_none());
-        let pause = self.full_since.filter(|_| !self.is_paused).map(|since| since + HELD_MAX);
         let tell = self.told_at + TELL_INTERVAL;
-        [due, halted, pause].into_iter().flatten().fold(tell, Instant::min)
+        [due, halted, self.brake.pause_at()].into_iter().flatten().fold(tell, Instant::min)
     }
 
     fn tell(&mut self) {

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clickhouse::Row;
@@ -19,8 +20,9 @@ use uuid::Uuid;
 
 use super::backoff;
 use super::board::Board;
-use crate::figures::{FigureError, rollup};
-use crate::rows::stored_order;
+use crate::figures::FigureError;
+use crate::figures::rollup::{self, SHOWS_A_STEP};
+use crate::rows::in_stored_order;
 use crate::warehouse::{Progress, Warehouse, WarehouseError};
 
 /// The shortest time between two passes: a show that runs is made anew so often at most. Freshness allows five.
@@ -28,9 +30,6 @@ const PASS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The same while the loader catches up: shows that are loaded in pieces would be made anew for each piece, and loading comes first.
 const PASS_INTERVAL_BEHIND: Duration = Duration::from_secs(30);
-
-/// Shows made anew at a time: so many at most are made again when it fails.
-const SHOWS_A_STEP: usize = 200;
 
 /// How long one step may take; two hundred large shows take some ten seconds of a busy server.
 const STEP_TIMEOUT: Duration = Duration::from_secs(120);
@@ -65,45 +64,39 @@ struct Dirty {
     shows: BTreeSet<ShowId>,
     /// The warehouse is to be asked what else is stale.
     is_unsure: bool,
-    /// The loader catches up.
-    is_behind: bool,
     /// How far the partitions are whose shows are all among these, or fresh.
     reached: BTreeMap<i32, Progress>,
 }
 
-impl Dirty {
-    /// What is to be done now.
-    fn take(&mut self) -> Self {
-        let is_behind = self.is_behind;
-        Self { is_behind, ..std::mem::replace(self, Self { is_behind, ..Self::default() }) }
-    }
-}
-
 /// The roll-ups that are to be made anew. Clones are one.
 #[derive(Clone, Default)]
-pub(crate) struct Rollups(Arc<Mutex<Dirty>>);
+pub(crate) struct Rollups {
+    dirty: Arc<Mutex<Dirty>>,
+    /// The loader catches up.
+    is_behind: Arc<AtomicBool>,
+}
 
 impl Rollups {
     /// Partitions came to this loader, as far as they are. What their loader before had not finished is ours.
     pub(crate) fn take_over(&self, partitions: impl Iterator<Item = (i32, Option<Progress>)>) {
-        let mut dirty = self.0.lock();
+        let mut dirty = self.dirty.lock();
         dirty.is_unsure = true;
         dirty.reached = partitions.filter_map(|(partition, reached)| Some((partition, reached?))).collect();
     }
 
     /// Somebody else wrote, too: what they touched is not among ours.
     pub(crate) fn doubt(&self) {
-        self.0.lock().is_unsure = true;
+        self.dirty.lock().is_unsure = true;
     }
 
     /// Whether the loader catches up.
     pub(crate) fn set_behind(&self, is_behind: bool) {
-        self.0.lock().is_behind = is_behind;
+        self.is_behind.store(is_behind, Ordering::Relaxed);
     }
 
     /// A batch is in the warehouse. Shows and progress are noted as one: a pass that sees the one sees the other.
     pub(crate) fn note(&self, partition: i32, shows: BTreeSet<ShowId>, reached: Option<Progress>) {
-        let mut dirty = self.0.lock();
+        let mut dirty = self.dirty.lock();
         dirty.shows.extend(shows);
         if let Some(reached) = reached {
             dirty.reached.insert(partition, reached);
@@ -125,7 +118,7 @@ impl Rollups {
         let (mut backoff, mut pause, mut passed) = (backoff(), PASS_INTERVAL, Instant::now());
         while timeout(pause, stop.cancelled()).await.is_err() {
             let start = Instant::now();
-            if self.0.lock().is_behind && passed + PASS_INTERVAL_BEHIND > start {
+            if self.is_behind.load(Ordering::Relaxed) && passed + PASS_INTERVAL_BEHIND > start {
                 pause = PASS_INTERVAL;
                 continue;
             }
@@ -152,7 +145,7 @@ impl Rollups {
         board: &Board,
         stop: &CancellationToken,
     ) -> Result<(), FigureError> {
-        let mut work = self.0.lock().take();
+        let mut work = std::mem::take(&mut *self.dirty.lock());
         // what is not finished goes back, whatever comes
         let done = self.refresh(&mut work, warehouse, board, stop).await;
         let told = match done {
@@ -179,9 +172,7 @@ impl Rollups {
             work.shows.extend(stale.iter().map(|stale| ShowId(stale.show_id)));
             work.is_unsure = false;
         }
-        let mut stale: Vec<ShowId> = work.shows.iter().copied().collect();
-        stale.sort_unstable_by_key(|show| stored_order(*show));
-        for step in stale.chunks(SHOWS_A_STEP) {
+        for step in in_stored_order(work.shows.iter().copied()).chunks(SHOWS_A_STEP) {
             board.set_stale_shows(work.shows.len());
             tokio::select! {
                 // what is cut off is stale, and found by whoever comes next
@@ -201,7 +192,7 @@ impl Rollups {
 
     /// What was not finished is to be done again; what came meanwhile is newer.
     fn give_back(&self, work: Dirty, has_failed: bool) {
-        let mut dirty = self.0.lock();
+        let mut dirty = self.dirty.lock();
         dirty.shows.extend(work.shows);
         dirty.is_unsure |= work.is_unsure;
         if has_failed {

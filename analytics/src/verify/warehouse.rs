@@ -14,7 +14,7 @@ use super::told::{FACTS, Show, Told};
 use super::{StoreError, VerifyError};
 use crate::figures::{AsOf, Demographics, Figures, ShowFigures};
 use crate::fold::Summary;
-use crate::rows::stored_order;
+use crate::rows::in_stored_order;
 
 /// Shows in one question: bounds its memory, and its parameters. Planning costs as much as reading some hundred shows that lie together.
 const SHOWS_A_QUESTION: usize = 500;
@@ -132,9 +132,9 @@ pub(super) struct Warehouse {
 }
 
 impl Warehouse {
-    pub(super) fn new(stored: &super::Warehouse) -> Self {
-        let client = stored.client.clone().with_setting("max_execution_time", SECONDS_MAX.to_string());
-        Self { figures: Figures::new(client.clone()), client, facts_since: stored.facts_since }
+    pub(super) fn new(client: &Client, facts_since: Timestamp) -> Self {
+        let client = client.clone().with_setting("max_execution_time", SECONDS_MAX.to_string());
+        Self { figures: Figures::new(client.clone()), client, facts_since }
     }
 
     /// Compares figures and facts as of a position, which is as far as the log was read. Of shows whose facts may have expired only the roll-ups
@@ -146,30 +146,24 @@ impl Warehouse {
         report: &mut Report<'_>,
     ) -> Result<(), VerifyError> {
         let position = as_of.position;
-        let is_whole = |show: &Show| show.first_at >= self.facts_since;
-        let mut all: Vec<(&ShowId, &Show)> = told.shows.iter().filter(|(_, show)| is_whole(show)).collect();
-        all.sort_unstable_by_key(|(id, _)| stored_order(**id));
-        for (chunk, number) in all.chunks(SHOWS_A_QUESTION).zip(0..) {
-            let shows: Vec<ShowId> = chunk.iter().map(|(id, _)| **id).collect();
-            let figures = self.figures.shows(&shows, as_of).await.map_err(StoreError::Figures)?;
+        let (whole, expired): (Vec<ShowId>, Vec<ShowId>) =
+            told.shows.keys().partition(|id| told.shows[id].first_at >= self.facts_since);
+        let whole = in_stored_order(whole.into_iter());
+        for (shows, number) in whole.chunks(SHOWS_A_QUESTION).zip(0..) {
+            let figures = self.figures.shows(shows, as_of).await.map_err(StoreError::Figures)?;
             let groups =
-                self.figures.demographics_by_show(&shows, as_of).await.map_err(StoreError::Figures)?;
-            for (id, show) in chunk {
-                let summary = show.summary(as_of.time);
+                self.figures.demographics_by_show(shows, as_of).await.map_err(StoreError::Figures)?;
+            for id in shows {
+                let summary = told.shows[id].summary(as_of.time);
                 let groups = groups.get(id).cloned().unwrap_or_default();
-                compare_show(**id, &summary, figures.get(id), &groups, position, report);
+                compare_show(*id, &summary, figures.get(id), &groups, position, report);
             }
-            let shows = (number * SHOWS_A_QUESTION + chunk.len()).min(all.len());
-            report.watcher.progress(Progress::Comparing { store: "ClickHouse", shows, of: all.len() });
+            let shows = number * SHOWS_A_QUESTION + shows.len();
+            report.watcher.progress(Progress::Comparing { store: "ClickHouse", shows, of: whole.len() });
         }
-        let expired: HashSet<String> = told
-            .shows
-            .iter()
-            .filter(|(_, show)| !is_whole(show))
-            .map(|(id, _)| streams::show(*id))
-            // that of a payment whose request expired
-            .chain((self.facts_since > Timestamp::default()).then(|| streams::show(ShowId(Uuid::nil()))))
-            .collect();
+        // a payment whose request expired says no show
+        let nobody = (self.facts_since > Timestamp::default()).then_some(ShowId(Uuid::nil()));
+        let expired: HashSet<String> = expired.into_iter().chain(nobody).map(streams::show).collect();
         let of_shows =
             |sheet: fn(&Show) -> Sheet| told.of_shows(sheet).filter(|(id, _)| !expired.contains(id));
         let left = |mut found: Sheets| {

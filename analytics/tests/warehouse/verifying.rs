@@ -5,7 +5,7 @@ use super::engine::{Database, Engine};
 use super::world::{self, BEGIN_MS, Plan, Show};
 use analytics::figures::rollup;
 use analytics::rows::Rows;
-use analytics::verify::{Difference, Outcome, Progress, Stores, Warehouse, Watcher, verify};
+use analytics::verify::{Difference, Outcome, Progress, Stores, Watcher, verify};
 use platform::event_log::memory::MemoryLog;
 use platform::event_log::{EventLog, Expected, codec};
 use proptest::strategy::{Strategy, ValueTree};
@@ -122,8 +122,8 @@ impl Scene {
 
     async fn verify(&self) -> (Outcome, Vec<Difference>) {
         let log: Arc<dyn EventLog> = Arc::new(self.log.clone());
-        let warehouse = Warehouse { client: self.database.client.clone(), facts_since: self.facts_since };
-        let stores = Stores { log, views: None, warehouse: Some(warehouse) };
+        let warehouse = Some(self.database.client.clone());
+        let stores = Stores { log, views: None, warehouse, facts_since: self.facts_since };
         let mut found = Found::default();
         let outcome = verify(&stores, Duration::from_millis(1), &mut found).await.unwrap();
         assert_eq!(outcome.differences, found.0.len() as u64);

@@ -10,6 +10,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 use futures::{StreamExt, TryStreamExt};
 use generator::{Digest, Edge, Fate, History, Options, PlainEdge, counts_of};
+use platform::clock::Clock;
 use platform::config::Config;
 use platform::pseudonym::Pseudonyms;
 use platform::shutdown::Shutdown;
@@ -17,7 +18,7 @@ use platform::vault::{MasterKey, Vault, VaultOptions};
 use schemas::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use self::edge::DeploymentEdge;
 use self::meter::Meter;
@@ -65,7 +66,7 @@ fn until(text: &str) -> Result<Timestamp, String> {
 
 impl Generate {
     pub(crate) async fn run(&self, config: &Config) -> anyhow::Result<()> {
-        let options = self.options()?;
+        let options = self.options();
         let history = Arc::new(History::plan(options));
         let played = history.shows().iter().filter(|show| show.fate == Fate::Played).count();
         println!(
@@ -95,11 +96,11 @@ impl Generate {
         Ok(())
     }
 
-    fn options(&self) -> anyhow::Result<Options> {
-        let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
+    fn options(&self) -> Options {
+        let now = Clock::system().now().millis();
         let until = self.until.unwrap_or(Timestamp::from_millis(now - now.rem_euclid(DAY_MS)));
         let (seed, events, months, creators) = (self.seed, self.events, self.months, self.creators);
-        Ok(Options { seed, events, months, creators, until })
+        Options { seed, events, months, creators, until }
     }
 
     fn again(&self, history: &History, options: Options) -> String {
@@ -141,7 +142,7 @@ impl Generate {
         );
         ended?;
         if shutdown.has_begun() {
-            let again = self.again(history, self.options()?);
+            let again = self.again(history, self.options());
             bail!("stopped between two shows: go on with tally generate {again}");
         }
         Ok(())

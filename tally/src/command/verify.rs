@@ -1,14 +1,15 @@
 //! `tally verify`: whether Postgres and ClickHouse say what the log says, from any process beside a running Tally.
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
+use platform::clock::Clock;
 use platform::config::Config;
 use platform::shutdown::Shutdown;
 
-use analytics::verify::{Difference, Outcome, Progress, Stores, Warehouse, Watcher, verify};
+use analytics::verify::{Difference, Outcome, Progress, Stores, Watcher, verify};
 use schemas::Timestamp;
 
 use crate::foundation::{Database, Log, warehouse};
@@ -53,10 +54,8 @@ impl Verify {
         let stores = Stores {
             log: log.log.clone(),
             views: Some(database.pool.clone()),
-            warehouse: match warehouse::beside(config)? {
-                Some(client) => Some(Warehouse { client, facts_since: facts_since(config)? }),
-                None => None,
-            },
+            warehouse: warehouse::beside(config)?,
+            facts_since: facts_since(config),
         };
         if stores.warehouse.is_none() {
             eprintln!("there is no warehouse: only the log and Postgres are verified");
@@ -76,13 +75,11 @@ impl Verify {
 }
 
 /// Since when no fact can have expired, with a day in hand: verification takes its time, and the server has its own clock.
-fn facts_since(config: &Config) -> anyhow::Result<Timestamp> {
-    let days = i64::from(config.clickhouse.retention_days);
-    if days == 0 {
-        return Ok(Timestamp::default());
+fn facts_since(config: &Config) -> Timestamp {
+    match i64::from(config.clickhouse.retention_days) {
+        0 => Timestamp::default(),
+        days => Clock::system().now().plus_millis(-(days - 1) * DAY_MS),
     }
-    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
-    Ok(Timestamp::from_millis(now).plus_millis(-(days - 1) * DAY_MS))
 }
 
 /// Differences on standard output, how far it is on standard error.
