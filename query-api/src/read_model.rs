@@ -119,7 +119,10 @@ pub(crate) fn not_entered() -> Problem {
     Problem::forbidden("not_entered", detail).with("accessGranted", false)
 }
 
-/// A query that failed: 503 where the database is away, 500 where the query is wrong.
+/// What Postgres says of a table that is not there. At the very first start a view is asked for before it is made.
+const UNDEFINED_TABLE: &str = "42P01";
+
+/// A query that failed: 503 where the database is away or a view was not made yet, 500 where the query is wrong.
 pub(crate) fn store_failed(error: &sqlx::Error) -> Problem {
     let is_away = matches!(
         error,
@@ -129,10 +132,12 @@ pub(crate) fn store_failed(error: &sqlx::Error) -> Problem {
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed
     );
-    if !is_away {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    let is_unmade = code.is_some_and(|code| code == UNDEFINED_TABLE);
+    if !is_away && !is_unmade {
         return Problem::internal(error);
     }
-    tracing::warn!(%error, "read model is away");
+    tracing::warn!(%error, "read model is away, or not made yet");
     Problem::unavailable("read_model_unavailable", "this cannot be read now; try again", RETRY_SECONDS)
 }
 

@@ -21,6 +21,9 @@ const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// A server that was told to stop must be gone after this.
 const STOP_TIMEOUT: Duration = Duration::from_secs(40);
 
+/// The pause between two looks.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// Settings of a server, by environment variable.
 pub type Settings = BTreeMap<String, String>;
 
@@ -118,6 +121,20 @@ impl Server {
         // whoever prints must not block on a full pipe
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Ok(Self { url, child, _data: None })
+    }
+
+    /// Waits until it is ready: before, views may still have to be made.
+    ///
+    /// # Errors
+    /// Where that takes too long.
+    pub async fn ready(&self) -> anyhow::Result<()> {
+        let url = format!("{}/health/ready", self.url.trim_end_matches('/'));
+        let looking = async {
+            while !reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success()) {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::time::timeout(START_TIMEOUT, looking).await.context("not ready in time")
     }
 
     /// A client for somebody with these roles.

@@ -28,6 +28,7 @@ impl Stage {
         // a text may come again after two seconds, so that no test waits for half a minute
         settings.insert("TALLY_LIMITS__CHAT_WINDOW_SECONDS".to_owned(), "2".to_owned());
         let server = Server::start("up", &settings).await.unwrap();
+        server.ready().await.unwrap();
         let viewer = server.client("somebody", &[Role::Viewer]);
         Self { server, settings, viewer, _data: data }
     }

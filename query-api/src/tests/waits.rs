@@ -1,6 +1,7 @@
 //! Doors, waits, bad requests, long shows.
 
 use super::*;
+use crate::read_model::store_failed;
 
 pub(super) async fn protected_shows_are_for_those_who_entered(service: &Service) {
     let show = Show::created(&service.log, &service.vault).await;
@@ -78,4 +79,19 @@ pub(super) async fn long_shows_begin_with_their_row(service: &Service) {
     assert_eq!(format!("{seeded:?}"), format!("{folded:?}"));
     assert_eq!(seeded.messages_count, 1_051);
     assert_eq!(seeded.recent.len(), 50);
+}
+
+/// At the very first start, when a query may come before the views.
+#[tokio::test]
+async fn a_view_that_was_not_made_yet_is_to_be_asked_again_and_a_wrong_query_is_a_fault() {
+    let database = Database::start().await;
+    let ask = async |sql: &'static str| {
+        let error = sqlx::query(sql).execute(&database.pool).await.unwrap_err();
+        store_failed(&error)
+    };
+    let unmade = ask("SELECT 1 FROM read.streams").await;
+    assert_eq!((unmade.status().as_u16(), unmade.code()), (503, "read_model_unavailable"));
+    assert!(unmade.retry_after_seconds().is_some());
+    assert_eq!(ask("SELECT nothing FROM read.positions").await.status().as_u16(), 500);
+    database.stop().await;
 }
