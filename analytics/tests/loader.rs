@@ -17,6 +17,8 @@ mod faults;
 mod halts;
 #[path = "loader/loading.rs"]
 mod loading;
+#[path = "loader/log.rs"]
+mod log;
 #[path = "warehouse/many.rs"]
 mod many;
 #[path = "warehouse/oracle.rs"]

@@ -3,7 +3,7 @@
 use clickhouse::Row;
 use serde::Serialize;
 
-use super::{SEND_TIMEOUT, STATEMENT_TIMEOUT, Warehouse, WarehouseError};
+use super::{SEND_TIMEOUT, STATEMENT_TIMEOUT, Warehouse, WarehouseError, in_time};
 use crate::rows::{Fact, Rows};
 
 impl Warehouse {
@@ -34,11 +34,9 @@ impl Warehouse {
         if batches.iter().all(|rows| of(rows).is_empty()) {
             return Ok(());
         }
-        let mut insert = self
-            .client
-            .insert::<T>(T::TABLE)
-            .await?
-            .with_timeouts(Some(SEND_TIMEOUT), Some(STATEMENT_TIMEOUT));
+        // it asks the server for the table's columns
+        let insert = in_time(self.client.insert::<T>(T::TABLE)).await?;
+        let mut insert = insert.with_timeouts(Some(SEND_TIMEOUT), Some(STATEMENT_TIMEOUT));
         if let Some(token) = token {
             insert = insert.with_setting("insert_deduplication_token", token);
         }
@@ -62,5 +60,25 @@ impl Rows {
             + self.reactors.len()
             + self.tip_changes.len()
             + self.payment_changes.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clickhouse::Client;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::rows::ReactorRow;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_does_not_answer_is_given_up() {
+        // connections are made by the system, and nobody serves them
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = Client::default().with_url(format!("http://{}", silent.local_addr().unwrap()));
+        let warehouse = Warehouse::new(&client, "topic");
+        let rows = Rows { reactors: vec![ReactorRow::default()], ..Rows::default() };
+        let written = warehouse.insert(&[&rows], None).await;
+        assert!(matches!(written, Err(WarehouseError::Timeout)), "{written:?}");
     }
 }

@@ -10,7 +10,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use schemas::published::PARTITIONS;
 use schemas::{Position, Timestamp};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::checks::check_show;
 use crate::engine::Database;
@@ -80,15 +80,23 @@ impl<'s> Scene<'s> {
     /// Waits until facts and roll-ups are complete up to here.
     pub async fn loaded(&self, position: Position) {
         let figures = Figures::new(self.database.client.clone());
-        until("facts and roll-ups are loaded", async || {
-            let (facts, rollups) = (
-                figures.as_of(&self.topic.name, PARTITIONS).await,
-                figures.rolled_up_as_of(&self.topic.name, PARTITIONS).await,
+        let begin = Instant::now();
+        loop {
+            let asked = futures::future::join(
+                figures.as_of(&self.topic.name, PARTITIONS),
+                figures.rolled_up_as_of(&self.topic.name, PARTITIONS),
             );
-            let is_there = |as_of: Option<AsOf>| as_of.is_some_and(|as_of| as_of.position >= position);
-            facts.is_ok_and(is_there) && rollups.is_ok_and(is_there)
-        })
-        .await;
+            let told = timeout(PATIENCE, asked).await;
+            let is_there = |as_of: &Result<Option<AsOf>, _>| {
+                as_of.as_ref().is_ok_and(|as_of| as_of.is_some_and(|as_of| as_of.position >= position))
+            };
+            if told.as_ref().is_ok_and(|(facts, rollups)| is_there(facts) && is_there(rollups)) {
+                return;
+            }
+            let elapsed = begin.elapsed();
+            assert!(elapsed < PATIENCE, "{position:?} was not loaded, of facts and roll-ups: {told:?}");
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Waits for everything, and compares every figure.

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::engine::{Engine, kill_noted};
+use crate::log::Listening;
 
 /// Both servers. They are supervised by the tasks of their own runtime, so they outlive the test that started them.
 pub struct Stores {
@@ -24,6 +25,7 @@ pub fn with_stores(test: impl AsyncFnOnce(&Stores)) {
     // held while a test waits for its turn, so that the servers are not stopped between two of them
     let stores = shared();
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _listening = Listening::begin();
     stores.runtime.block_on(test(&stores));
 }
 
