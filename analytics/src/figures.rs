@@ -36,7 +36,7 @@ pub use evidence::{EventCount, EventReference};
 pub use growth::{Cohort, Returning};
 pub use peak_times::{Advice, HourOfWeek, MIN_SHOWS_FOR_ADVICE, advice};
 pub use platform::{PeakUsage, PopularShow};
-pub use revenue::{Revenue, RevenueByDay};
+pub use revenue::{PaidMinute, Revenue, RevenueByDay};
 pub use show::ShowFigures;
 pub use standing::Standing;
 pub use survival::SurvivalStep;
@@ -102,7 +102,17 @@ impl Figures {
         Self { client: self.client.with_setting("max_execution_time", seconds.to_string()) }
     }
 
-    /// A question about shows, as of a position. Queries are written in full, so a question mark means itself.
+    /// A question about a show, as of a position. Queries are written in full, so a question mark means itself.
+    fn of_show(&self, sql: &str, show: ShowId, as_of: AsOf) -> Query {
+        self.client
+            .query_raw(sql)
+            .with_setting("max_threads", THREADS_A_SHOW.to_string())
+            .param("show", show.to_string())
+            .param("stream", streams::show(show))
+            .param("position", as_of.position.0)
+    }
+
+    /// The same about several.
     fn of_shows(&self, sql: &str, shows: &[ShowId], as_of: AsOf) -> Query {
         self.client
             .query_raw(sql)

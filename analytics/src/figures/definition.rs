@@ -1,15 +1,24 @@
 //! What the figures of shows are made of: the common beginning of every query about shows.
 //!
-//! Parameters: `shows`, the shows, and `streams`, the names of their streams (computed by the query they would not be looked up in the
-//! primary key); `positions`, up to where in the log each of them counts; `time_ms`, up to when a show that runs counts (never less than its
-//! last event). Times are milliseconds since 1970.
+//! Each is made in one of three modes:
+//!
+//! - `known`: of many shows, whose clocks are looked up. Parameters: `shows`, the shows, and `streams`, the names of their streams (computed by
+//!   the query they would not be looked up in the primary key); `positions`, up to where in the log each of them counts; `time_ms`, up to when a show
+//!   that runs counts (never less than its last event).
+//! - `known_but_last_times`: the same, but a parameter says when the last event of each was: `last_times`.
+//! - `told`: of one show, whose clock was looked up before, by the parameters of `Figures::of_show`.
+//!
+//! Times are milliseconds since 1970.
 //!
 //! Of the time for a show most is planning: the server repeats a common table expression wherever it is named, and each of its joins costs as
-//! much as reading what it joins. So what is added up is gathered by `UNION ALL` rather than joined.
+//! much as reading what it joins. So what is added up is gathered by `UNION ALL` rather than joined, and one show's clock is told and not joined.
 
 /// The facts of each show up to its position, without repeats, as `f`. The views say the same, at a third more of the server's time to plan.
 macro_rules! known {
-    ($table:literal) => {
+    (told, $table:literal) => {
+        concat!("FROM ", $table, " AS f FINAL WHERE show_id = {show:UUID} AND position <= {position:UInt64}")
+    };
+    ($many:ident, $table:literal) => {
         concat!(
             "FROM ",
             $table,
@@ -22,10 +31,11 @@ macro_rules! known {
 
 pub(super) use known;
 
-/// From when to when each show counts, as `clock`. It is looked up once for all that is asked about a show, and told to the questions then: in a question
-/// it is needed at several places, and would be looked up and planned at each.
+/// From when to when each show counts, as `clock`; nothing where that is told.
 macro_rules! clock {
-    // looked up, for many shows
+    (told) => {
+        ""
+    };
     (known) => {
         $crate::figures::definition::clock!(
             of "
@@ -36,32 +46,12 @@ macro_rules! clock {
     GROUP BY stream"
         )
     };
-    // looked up but for the times of last events, which a parameter says: `last_times`
     (known_but_last_times) => {
         $crate::figures::definition::clock!(
             of "
     SELECT told.1 AS show_id, told.2 AS last_ms
     FROM (SELECT arrayJoin(arrayZip({shows:Array(UUID)}, {last_times:Array(Int64)})) AS told)"
         )
-    };
-    // of one show, by the parameters of `Figures::of_show`; without words, which no question about one show needs
-    (told) => {
-        "
-clock AS (
-    SELECT
-        arrayJoin({shows:Array(UUID)}) AS show_id,
-        {creator:UUID} AS creator,
-        '' AS title,
-        '' AS category,
-        {currency:String} AS currency,
-        if({has_started:Bool}, fromUnixTimestamp64Milli({start_ms:Int64}, 'UTC'), NULL) AS started_at,
-        if({has_ended:Bool}, fromUnixTimestamp64Milli({end_ms:Int64}, 'UTC'), NULL) AS ended_at,
-        {is_cancelled:Bool} AS is_cancelled,
-        {last_ms:Int64} AS last_ms,
-        {has_started:Bool} AS has_started,
-        {start_ms:Int64} AS start_ms,
-        if({has_ended:Bool}, {end_ms:Int64}, greatest({last_ms:Int64}, {time_ms:Int64})) AS until_ms
-)"
     };
     (of $last_events:literal) => {
         concat!(
@@ -77,7 +67,7 @@ lifecycle AS (
         minOrNullIf(occurred_at, kind = 'ENDED') AS ended_at,
         countIf(kind = 'CANCELLED') > 0 AS is_cancelled
     ",
-            $crate::figures::definition::known!("fact_show_changes"),
+            $crate::figures::definition::known!(known, "fact_show_changes"),
             "
     GROUP BY show_id
     HAVING countIf(kind = 'CREATED') > 0
@@ -96,26 +86,48 @@ clock AS (
             AS until_ms
     FROM lifecycle AS l
     INNER JOIN last_events AS e ON e.show_id = l.show_id
-)"
+),"
         )
     };
 }
 
 pub(super) use clock;
 
-/// A literal of common table expressions, to be continued by those of the figure. Begins with the [`clock`] that is to be used.
+/// Sessions with the clock of their show.
+macro_rules! clocked_sessions {
+    (told) => {
+        "
+        {creator:UUID} AS creator,
+        if({has_started:Bool}, fromUnixTimestamp64Milli({start_ms:Int64}, 'UTC'), NULL) AS started_at,
+        {has_ended:Bool} AS is_over,
+        {until_ms:Int64} AS until_ms
+    FROM sessions AS s"
+    };
+    ($many:ident) => {
+        "
+        creator,
+        started_at,
+        ended_at IS NOT NULL AS is_over,
+        until_ms
+    FROM sessions AS s
+    INNER JOIN clock AS c ON c.show_id = s.show_id"
+    };
+}
+
+pub(super) use clocked_sessions;
+
+/// A literal of common table expressions, to be continued by those of the figure. Begins with the mode.
 ///
-/// - `clock`: from when to when its figures count, and the time of its last event;
+/// - `clock`: from when to when its figures count, and the time of its last event, unless that is told;
 /// - `intervals`: the effective interval of each session;
 /// - `viewers`: the persons with a session, with the time that they watched, each moment once;
-/// - `steps`: joins and leaves in the order of revisions, with what each does to the viewer count and to the number of unique viewers;
-/// - `deeds`: what persons did, viewers or not.
+/// - `steps`: joins and leaves in the order of revisions, with what each does to the viewer count and to the number of unique viewers.
 macro_rules! of_shows {
-    ($clock:expr, $($more:expr),+ $(,)?) => {
+    ($mode:ident, $($more:expr),+ $(,)?) => {
         concat!(
             "WITH",
-            $clock,
-            ",
+            $crate::figures::definition::clock!($mode),
+            "
 sessions AS (
     SELECT
         show_id,
@@ -130,7 +142,7 @@ sessions AS (
         anyIf(f.country, kind = 'JOINED') AS country,
         anyIf(f.city, kind = 'JOINED') AS city
     ",
-            $crate::figures::definition::known!("fact_audience_changes"),
+            $crate::figures::definition::known!($mode, "fact_audience_changes"),
             "
     GROUP BY show_id, session_id
     HAVING countIf(kind = 'JOINED') > 0
@@ -138,13 +150,9 @@ sessions AS (
 intervals AS (
     SELECT
         s.*,
-        creator,
-        started_at,
-        ended_at IS NOT NULL AS is_over,
-        until_ms,
-        greatest(joined_ms, if(is_open, until_ms, least(left_ms, until_ms))) AS gone_ms
-    FROM sessions AS s
-    INNER JOIN clock AS c ON c.show_id = s.show_id
+        greatest(joined_ms, if(is_open, until_ms, least(left_ms, until_ms))) AS gone_ms,",
+            $crate::figures::definition::clocked_sessions!($mode),
+            "
 ),
 viewers AS (
     SELECT
@@ -183,13 +191,25 @@ steps AS (
             sum(if(kind = 'JOINED', 1, -1)) OVER earlier AS open_after,
             countIf(kind = 'JOINED') OVER earlier AS joins_after
         ",
-            $crate::figures::definition::known!("fact_audience_changes"),
+            $crate::figures::definition::known!($mode, "fact_audience_changes"),
             "
         WINDOW earlier AS (
             PARTITION BY show_id, person ORDER BY revision ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
         )
     )
-),
+)",
+            $($more),+
+        )
+    };
+}
+
+pub(super) use of_shows;
+
+/// Continues [`of_shows`] of many: `acts`, the viewers with what they did.
+macro_rules! acts {
+    () => {
+        concat!(
+            ",
 deeds AS (
     SELECT
         show_id,
@@ -201,32 +221,21 @@ deeds AS (
     FROM (
         SELECT show_id, author AS person, 1 AS messages, 0 AS has_reacted, toDecimal128(0, 4) AS tips, 0 AS tips_count
         ",
-            $crate::figures::definition::known!("fact_messages"),
+            $crate::figures::definition::known!(known, "fact_messages"),
             "
         UNION ALL
         SELECT show_id, person, 0, 1, toDecimal128(0, 4), 0
         ",
-            $crate::figures::definition::known!("fact_reactors"),
+            $crate::figures::definition::known!(known, "fact_reactors"),
             "
         UNION ALL
         SELECT show_id, person, 0, 0, amount, 1
         ",
-            $crate::figures::definition::known!("fact_tip_changes"),
+            $crate::figures::definition::known!(known, "fact_tip_changes"),
             " AND kind = 'CAPTURED'
     ) AS d
     GROUP BY show_id, person
-)",
-            $($more),+
-        )
-    };
-}
-
-pub(super) use of_shows;
-
-/// Continues [`of_shows`]: `acts`, the viewers with what they did.
-macro_rules! acts {
-    () => {
-        ",
+),
 acts AS (
     SELECT
         v.show_id AS show_id,
@@ -239,6 +248,7 @@ acts AS (
     FROM viewers AS v
     LEFT JOIN deeds AS d ON d.show_id = v.show_id AND d.person = v.person
 )"
+        )
     };
 }
 

@@ -7,7 +7,7 @@ use schemas::ShowId;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::definition::{clock, of_shows};
+use super::definition::of_shows;
 use super::{AsOf, FigureError, Figures, Period, Scope, Standing, scope};
 
 /// Groups of fewer persons are not shown by themselves.
@@ -100,12 +100,10 @@ GROUP BY ",
     };
 }
 
-const OF_SHOW: &str = of_shows!(clock!(told), groups_of!("SELECT country, city, device_type FROM viewers"));
+const OF_SHOW: &str = of_shows!(told, groups_of!("SELECT country, city, device_type FROM viewers"));
 
-const OF_SHOWS: &str = of_shows!(
-    clock!(known),
-    groups_of!("show_id, ", "SELECT show_id, country, city, device_type FROM viewers")
-);
+const OF_SHOWS: &str =
+    of_shows!(known, groups_of!("show_id, ", "SELECT show_id, country, city, device_type FROM viewers"));
 
 /// The first session is the one that stands first in the log: no two stand at one place, so the answer does not depend on chance, nor on
 /// repeats: an older copy that knew less had a later first session, or the same.
@@ -144,7 +142,7 @@ impl Figures {
     /// # Errors
     /// [`FigureError::Warehouse`].
     pub async fn demographics(&self, standing: &Standing) -> Result<Demographics, FigureError> {
-        let Some(query) = self.of_show(OF_SHOW, standing) else { return Ok(Demographics::default()) };
+        let Some(query) = self.of_clock(OF_SHOW, standing) else { return Ok(Demographics::default()) };
         Ok(sort_out(query.fetch_all().await?))
     }
 

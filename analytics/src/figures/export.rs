@@ -4,7 +4,7 @@ use bytes::Bytes;
 use clickhouse::query::{BytesCursor, Query};
 use schemas::ShowId;
 
-use super::definition::{acts, clock, of_shows};
+use super::definition::{acts, of_shows};
 use super::{AsOf, FigureError, Figures, Period, Scope, scope};
 
 /// Most text of a table that is not the warehouse's own: a figure of a month of minutes is a tenth of it, and it is in memory twice.
@@ -139,7 +139,7 @@ WHERE stream IN {streams:Array(String)} AND position <= {position:UInt64}
 ORDER BY revision";
 
 const VIEWERS: &str = of_shows!(
-    clock!(known),
+    known,
     acts!(),
     "
 SELECT

@@ -3,7 +3,7 @@
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::definition::{clock, of_shows};
+use super::definition::of_shows;
 use super::{FigureError, Figures, Period, Scope, Standing, ratio, scope, signed};
 
 /// How many of the viewers of a period had watched before it.
@@ -54,7 +54,7 @@ FROM (
 
 /// Viewers of a show who watched an earlier one of its creator.
 const RETURNING_TO_SHOW: &str = of_shows!(
-    clock!(told),
+    told,
     "
 SELECT
     count() AS viewers,
@@ -104,7 +104,7 @@ impl Figures {
     /// # Errors
     /// [`FigureError::Warehouse`].
     pub async fn returning_to(&self, standing: &Standing) -> Result<Returning, FigureError> {
-        let Some(query) = self.of_show(RETURNING_TO_SHOW, standing) else {
+        let Some(query) = self.of_clock(RETURNING_TO_SHOW, standing) else {
             return Ok(Returning { viewers: 0, returning: 0 });
         };
         Ok(query.fetch_one().await?)

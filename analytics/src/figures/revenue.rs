@@ -6,7 +6,8 @@ use rust_decimal::Decimal;
 use schemas::{Currency, Money};
 use serde::Deserialize;
 
-use super::{FigureError, Figures, Period, Scope};
+use super::definition::known;
+use super::{FigureError, Figures, Period, Scope, Standing};
 
 /// What was taken in one currency.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,6 +26,15 @@ pub struct RevenueByDay {
     /// The day in the asked time zone, as `2025-06-27`.
     pub day: String,
     /// Tips captured, in one currency.
+    pub tips: Money,
+}
+
+/// What was taken in a minute of a show, counted from its start.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PaidMinute {
+    /// Which: 0 is the first.
+    pub minute: u32,
+    /// Tips captured.
     pub tips: Money,
 }
 
@@ -75,6 +85,26 @@ GROUP BY day, currency
 ORDER BY day, currency"
 );
 
+/// By the definition of the time line.
+const BY_MINUTE: &str = concat!(
+    "
+SELECT
+    toUInt32(intDiv(toUnixTimestamp64Milli(occurred_at) - {start_ms:Int64}, 60000)) AS minute,
+    toString(sum(amount)) AS tips
+",
+    known!(told, "fact_tip_changes"),
+    "
+    AND kind = 'CAPTURED' AND toUnixTimestamp64Milli(occurred_at) < {until_ms:Int64}
+GROUP BY minute
+ORDER BY minute"
+);
+
+#[derive(Row, Deserialize)]
+struct OfMinute {
+    minute: u32,
+    tips: String,
+}
+
 #[derive(Row, Deserialize)]
 struct Answer {
     currency: String,
@@ -97,6 +127,18 @@ fn by_month(query: Query) -> Query {
 }
 
 impl Figures {
+    /// What was captured in each minute of a show, as in its time line. Minutes without are left out; `None` after its facts expired.
+    ///
+    /// # Errors
+    /// [`FigureError`].
+    pub async fn paid_by_minute(&self, standing: &Standing) -> Result<Option<Vec<PaidMinute>>, FigureError> {
+        let Some(query) = self.of_clock(BY_MINUTE, standing) else { return Ok(None) };
+        let paid: Vec<OfMinute> = query.fetch_all().await?;
+        let minute =
+            |OfMinute { minute, tips }| Ok(PaidMinute { minute, tips: money(&tips, &standing.currency)? });
+        paid.into_iter().map(minute).collect::<Result<_, _>>().map(Some)
+    }
+
     /// What was captured in a period, by currency.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::FigureError;
-use super::definition::{acts, clock, known, of_shows};
+use super::definition::{acts, known, of_shows};
 use super::show::figures_of_shows;
 
 /// Shows to be made anew at a time, where there are many: some seconds' work, after which is told how far it is. So many are made again when it fails.
@@ -37,7 +37,7 @@ macro_rules! facts {
 }
 
 const SHOWS: &str = figures_of_shows!(
-    clock!(known_but_last_times),
+    known_but_last_times,
     "
 SELECT
     show_id, creator, title, category, currency, status, started_at, ended_at,
@@ -52,7 +52,7 @@ FROM figures"
 );
 
 const VIEWERS: &str = of_shows!(
-    clock!(known_but_last_times),
+    known_but_last_times,
     acts!(),
     "
 SELECT
@@ -66,7 +66,7 @@ FROM acts"
 
 /// Up to the last event of the show, not only up to its end: so rows only ever get more, in whatever order events come.
 const QUARTERS: &str = of_shows!(
-    clock!(known_but_last_times),
+    known_but_last_times,
     ",
 spans AS (
     SELECT show_id, creator, start_ms, until_ms, intDiv(greatest(until_ms, last_ms), 900000) AS last_quarter
@@ -101,7 +101,7 @@ watched AS (
 tipped AS (
     SELECT show_id, intDiv(toUnixTimestamp64Milli(occurred_at), 900000) AS quarter, sum(amount) AS tips
     ",
-    known!("fact_tip_changes"),
+    known!(known, "fact_tip_changes"),
     " AND kind = 'CAPTURED'
     GROUP BY show_id, quarter
 )

@@ -7,7 +7,7 @@ use schemas::{Money, ShowId, Timestamp};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::definition::{acts, clock, of_shows};
+use super::definition::of_shows;
 use super::{AsOf, FigureError, Figures, ratio, revenue, signed, standing};
 
 /// A show's figures. Definitions: `docs/metrics.md`. Ratios are methods, so that each is made of the same parts everywhere.
@@ -89,66 +89,129 @@ impl ShowFigures {
     }
 }
 
-/// Continues the definition: one row a show, `figures`. Also what the roll-up of shows is made of.
-macro_rules! figures_of_shows {
-    ($clock:expr, $($more:expr),+ $(,)?) => {
+/// The shows that are asked about, a row each.
+macro_rules! each_show {
+    (told) => {
+        "{show:UUID}"
+    };
+    ($many:ident) => {
+        "arrayJoin({shows:Array(UUID)})"
+    };
+}
+
+/// Continues [`of_shows`], with the mode first: `sums`, one row a show, of zeros where nothing happened. What persons did is put together by person
+/// first; who did something without a session counts in no share of viewers.
+macro_rules! sums_of_shows {
+    ($mode:ident, $($more:expr),+ $(,)?) => {
         of_shows!(
-            $clock,
-            acts!(),
+            $mode,
             ",
-audiences AS (
+persons AS (
     SELECT
         show_id,
-        sum(a.sessions) AS total_views,
-        count() AS unique_viewers,
-        sum(a.watch_ms) AS watch_ms,
-        sum(until_ms - first_ms) AS possible_watch_ms,
-        countIf(a.messages > 0 OR has_reacted OR a.tips_count > 0) AS engaged,
-        countIf(a.tips_count > 0) AS tippers
-    FROM acts AS a
-    GROUP BY show_id
-),
-counts AS (
-    SELECT show_id, max(viewers_after) AS peak_viewers, sum(delta) AS viewer_count
+        person,
+        sum(p.sessions) AS sessions,
+        sum(p.watch_ms) AS watch_ms,
+        sum(p.possible_watch_ms) AS possible_watch_ms,
+        sum(p.messages) AS messages,
+        max(p.has_reacted) AS has_reacted,
+        sum(p.tips) AS tips,
+        sum(p.tips_count) AS tips_count,
+        sum(p.pending_tips) AS pending_tips
     FROM (
         SELECT
-            show_id,
-            delta,
-            sum(delta) OVER (
-                PARTITION BY show_id ORDER BY revision ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-            ) AS viewers_after
-        FROM steps
-    )
-    GROUP BY show_id
+            show_id, person, sessions, toInt64(watch_ms) AS watch_ms, until_ms - first_ms AS possible_watch_ms, 0 AS messages,
+            0 AS has_reacted, toDecimal128(0, 4) AS tips, 0 AS tips_count, 0 AS pending_tips
+        FROM viewers
+        UNION ALL
+        SELECT show_id, author, 0, 0, 0, 1, 0, toDecimal128(0, 4), 0, 0
+        ",
+            $crate::figures::definition::known!($mode, "fact_messages"),
+            "
+        UNION ALL
+        SELECT show_id, person, 0, 0, 0, 0, 1, toDecimal128(0, 4), 0, 0
+        ",
+            $crate::figures::definition::known!($mode, "fact_reactors"),
+            "
+        UNION ALL
+        SELECT
+            show_id, person, 0, 0, 0, 0, 0, if(kind = 'CAPTURED', amount, toDecimal128(0, 4)), kind = 'CAPTURED',
+            if(kind = 'REQUESTED', 1, -1)
+        ",
+            $crate::figures::definition::known!($mode, "fact_tip_changes"),
+            "
+    ) AS p
+    GROUP BY show_id, person
 ),
 sums AS (
     SELECT
         show_id,
-        sum(s.messages) AS messages,
-        sum(s.reactions) AS reactions,
+        toUInt64(sum(s.open_viewers)) AS open_viewers,
+        toUInt64(sum(s.peak_viewers)) AS peak_viewers,
+        toUInt64(sum(s.total_views)) AS total_views,
+        toUInt64(sum(s.unique_viewers)) AS unique_viewers,
+        toInt64(sum(s.watch_ms)) AS watch_ms,
+        toInt64(sum(s.possible_watch_ms)) AS possible_watch_ms,
+        toUInt64(sum(s.messages)) AS messages,
+        toUInt64(sum(s.reactions)) AS reactions,
+        toUInt64(sum(s.engaged)) AS engaged,
+        toUInt64(sum(s.tippers)) AS tippers,
         sum(s.tips) AS tips,
-        sum(s.tips_count) AS tips_count,
-        sum(s.pending_tips) AS pending_tips
+        toUInt64(sum(s.tips_count)) AS tips_count,
+        toUInt64(sum(s.pending_tips)) AS pending_tips
     FROM (
         SELECT
-            show_id, 1 AS messages, 0 AS reactions, toDecimal128(0, 4) AS tips, 0 AS tips_count, 0 AS pending_tips
+            show_id,
+            0 AS open_viewers,
+            0 AS peak_viewers,
+            sum(q.sessions) AS total_views,
+            countIf(q.sessions > 0) AS unique_viewers,
+            sum(q.watch_ms) AS watch_ms,
+            sum(q.possible_watch_ms) AS possible_watch_ms,
+            sum(q.messages) AS messages,
+            0 AS reactions,
+            countIf(q.sessions > 0 AND (q.messages > 0 OR has_reacted OR q.tips_count > 0)) AS engaged,
+            countIf(q.sessions > 0 AND q.tips_count > 0) AS tippers,
+            sum(q.tips) AS tips,
+            sum(q.tips_count) AS tips_count,
+            sum(q.pending_tips) AS pending_tips
+        FROM persons AS q
+        GROUP BY show_id
+        UNION ALL
+        SELECT show_id, sum(delta), max(viewers_after), 0, 0, 0, 0, 0, 0, 0, 0, toDecimal128(0, 4), 0, 0
+        FROM (
+            SELECT
+                show_id,
+                delta,
+                sum(delta) OVER (
+                    PARTITION BY show_id ORDER BY revision ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+                ) AS viewers_after
+            FROM steps
+        )
+        GROUP BY show_id
+        UNION ALL
+        SELECT show_id, 0, 0, 0, 0, 0, 0, 0, count, 0, 0, toDecimal128(0, 4), 0, 0
         ",
-            $crate::figures::definition::known!("fact_messages"),
+            $crate::figures::definition::known!($mode, "fact_reactions"),
             "
         UNION ALL
-        SELECT show_id, 0, count, toDecimal128(0, 4), 0, 0
-        ",
-            $crate::figures::definition::known!("fact_reactions"),
-            "
-        UNION ALL
-        SELECT
-            show_id, 0, 0, if(kind = 'CAPTURED', amount, toDecimal128(0, 4)), kind = 'CAPTURED', if(kind = 'REQUESTED', 1, -1)
-        ",
-            $crate::figures::definition::known!("fact_tip_changes"),
-            "
+        SELECT ",
+            $crate::figures::show::each_show!($mode),
+            ", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, toDecimal128(0, 4), 0, 0
     ) AS s
     GROUP BY show_id
-),
+)",
+            $($more),+
+        )
+    };
+}
+
+/// Continues [`sums_of_shows`] of many: one row a show, `figures`. Also what the roll-up of shows is made of.
+macro_rules! figures_of_shows {
+    ($mode:ident, $($more:expr),+ $(,)?) => {
+        $crate::figures::show::sums_of_shows!(
+            $mode,
+            ",
 figures AS (
     SELECT
         c.show_id AS show_id,
@@ -161,64 +224,66 @@ figures AS (
         ended_at,
         until_ms,
         if(has_started, until_ms - start_ms, 0) AS duration_ms,
-        toUInt64(if(ended_at IS NULL, n.viewer_count, 0)) AS viewer_count,
-        toUInt64(n.viewer_count) AS closing_viewer_count,
-        toUInt64(n.peak_viewers) AS peak_viewers,
-        a.total_views AS total_views,
-        a.unique_viewers AS unique_viewers,
-        toInt64(a.watch_ms) AS watch_ms,
-        a.possible_watch_ms AS possible_watch_ms,
-        s.messages AS messages,
-        s.reactions AS reactions,
-        a.engaged AS engaged,
-        a.tippers AS tippers,
-        s.tips AS tips,
-        s.tips_count AS tips_count,
-        toUInt64(s.pending_tips) AS pending_tips
+        if(ended_at IS NULL, open_viewers, 0) AS viewer_count,
+        open_viewers AS closing_viewer_count,
+        s.* EXCEPT (show_id, open_viewers)
     FROM clock AS c
-    LEFT JOIN audiences AS a ON a.show_id = c.show_id
-    LEFT JOIN counts AS n ON n.show_id = c.show_id
-    LEFT JOIN sums AS s ON s.show_id = c.show_id
+    INNER JOIN sums AS s ON s.show_id = c.show_id
 )",
             $($more),+
         )
     };
 }
 
-pub(super) use figures_of_shows;
+pub(super) use {each_show, figures_of_shows, sums_of_shows};
 
-/// What is answered, of the figures as computed and as rolled up alike.
+/// The sums that are answered.
+macro_rules! sums {
+    () => {
+        "peak_viewers, total_views, unique_viewers, watch_ms, possible_watch_ms, messages, reactions, engaged, tippers, \
+         toString(tips) AS tips, tips_count, pending_tips"
+    };
+}
+
+/// What is answered of shows, of the figures as computed and as rolled up alike.
 macro_rules! answer {
     () => {
-        "
+        concat!(
+            "
 SELECT
     show_id,
     status,
     toUnixTimestamp64Milli(started_at) AS started_ms,
     toUnixTimestamp64Milli(ended_at) AS ended_ms,
     currency,
-    viewer_count,
-    closing_viewer_count,
-    peak_viewers,
-    total_views,
-    unique_viewers,
+    closing_viewer_count AS open_viewers,
     duration_ms,
-    watch_ms,
-    possible_watch_ms,
-    messages,
-    reactions,
-    engaged,
-    tippers,
-    toString(tips) AS tips,
-    tips_count,
-    pending_tips
+    ",
+            sums!(),
+            "
 "
+        )
     };
 }
 
-const FIGURES: &str = figures_of_shows!(clock!(told), answer!(), "FROM figures");
+const FIGURES: &str = sums_of_shows!(
+    told,
+    "
+SELECT
+    show_id,
+    {status:String} AS status,
+    if({has_started:Bool}, {start_ms:Int64}, NULL) AS started_ms,
+    if({has_ended:Bool}, {end_ms:Int64}, NULL) AS ended_ms,
+    {currency:String} AS currency,
+    open_viewers,
+    if({has_started:Bool}, {until_ms:Int64} - {start_ms:Int64}, 0) AS duration_ms,
+    ",
+    sums!(),
+    "
+FROM sums"
+);
 
-const FIGURES_OF_SHOWS: &str = figures_of_shows!(clock!(known), answer!(), "FROM figures");
+const FIGURES_OF_SHOWS: &str = figures_of_shows!(known, answer!(), "FROM figures");
 
 /// The roll-up of a show that is over, where it was made of exactly those events that are asked for, or of more than are still there: facts may be
 /// dropped after their retention, and a roll-up stays. It was computed from their rows and no others, and after the end nothing
@@ -230,12 +295,12 @@ macro_rules! rolled_up {
 WITH (
     SELECT (uniqExact(revision), max(position))
     FROM fact_events FINAL
-    WHERE stream IN {streams:Array(String)} AND position <= {position:UInt64}
+    WHERE stream = {stream:String} AND position <= {position:UInt64}
 ) AS known",
             $what,
             "
 FROM rollup_shows
-WHERE show_id IN {shows:Array(UUID)}
+WHERE show_id = {show:UUID}
     AND (status = 'ENDED' OR status = 'CANCELLED' AND started_at IS NULL)
     AND last_position <= {position:UInt64} AND last_position >= known.2
     AND facts >= known.1
@@ -257,12 +322,12 @@ struct Answer {
     started_ms: Option<i64>,
     ended_ms: Option<i64>,
     currency: String,
-    viewer_count: u64,
-    closing_viewer_count: u64,
+    /// Just before the end, where it is over.
+    open_viewers: u64,
+    duration_ms: i64,
     peak_viewers: u64,
     total_views: u64,
     unique_viewers: u64,
-    duration_ms: i64,
     watch_ms: i64,
     possible_watch_ms: i64,
     messages: u64,
@@ -280,12 +345,12 @@ impl Figures {
     /// # Errors
     /// [`FigureError`].
     pub async fn show(&self, show: ShowId, as_of: AsOf) -> Result<Option<ShowFigures>, FigureError> {
-        let rolled_up: Option<Answer> = self.of_shows(ROLLED_UP, &[show], as_of).fetch_optional().await?;
+        let rolled_up: Option<Answer> = self.of_show(ROLLED_UP, show, as_of).fetch_optional().await?;
         if let Some(answer) = rolled_up {
             return Ok(Some(answer.try_into()?));
         }
         let standing = self.known(show, as_of).await?;
-        let Some(query) = standing.and_then(|standing| self.of_show(FIGURES, &standing)) else {
+        let Some(query) = standing.and_then(|standing| self.of_clock(FIGURES, &standing)) else {
             return Ok(None);
         };
         let answer: Option<Answer> = query.fetch_optional().await?;
@@ -314,8 +379,8 @@ impl TryFrom<Answer> for ShowFigures {
             status: answer.status,
             started_at: answer.started_ms.map(Timestamp::from_millis),
             ended_at: answer.ended_ms.map(Timestamp::from_millis),
-            viewer_count: answer.viewer_count,
-            closing_viewer_count: answer.closing_viewer_count,
+            viewer_count: if answer.ended_ms.is_none() { answer.open_viewers } else { 0 },
+            closing_viewer_count: answer.open_viewers,
             peak_viewers: answer.peak_viewers,
             total_views: answer.total_views,
             unique_viewers: answer.unique_viewers,

@@ -3,7 +3,7 @@
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::definition::{clock, of_shows};
+use super::definition::of_shows;
 use super::{FigureError, Figures, Standing};
 
 /// From this minute mark on, until the next step, this share is still here. Before the first step everybody is.
@@ -21,7 +21,7 @@ pub struct SurvivalStep {
 
 /// A lifetime runs from the first join to the last leave, gaps ignored. It is censored where the end closed it, or where it is open.
 const STEPS: &str = of_shows!(
-    clock!(told),
+    told,
     ",
 lifetimes AS (
     SELECT
@@ -64,7 +64,7 @@ impl Figures {
     /// # Errors
     /// [`FigureError::Warehouse`].
     pub async fn survival(&self, standing: &Standing) -> Result<Vec<SurvivalStep>, FigureError> {
-        let Some(query) = self.of_show(STEPS, standing) else { return Ok(Vec::new()) };
+        let Some(query) = self.of_clock(STEPS, standing) else { return Ok(Vec::new()) };
         Ok(query.fetch_all().await?)
     }
 }

@@ -4,7 +4,7 @@ use clickhouse::Row;
 use schemas::Money;
 use serde::Deserialize;
 
-use super::definition::{clock, known, of_shows};
+use super::definition::{known, of_shows};
 use super::{FigureError, Figures, Standing, ratio, revenue, signed};
 
 /// A minute of a show, counted from its start; the last one may be shorter. What happens at a minute's very end belongs to the next;
@@ -38,44 +38,29 @@ impl Minute {
 }
 
 const MINUTES: &str = of_shows!(
-    clock!(told),
+    told,
     ",
-began AS (
-    SELECT show_id, start_ms, until_ms, currency FROM clock WHERE has_started
-),
 happened AS (
     SELECT
-        show_id, at_ms, delta, is_new, step = 1 AS joins, step = -1 AS leaves, 0 AS messages, 0 AS reactions,
-        toDecimal128(0, 4) AS tips
+        at_ms, delta, is_new, step = 1 AS joins, step = -1 AS leaves, 0 AS messages, 0 AS reactions, toDecimal128(0, 4) AS tips
     FROM steps
     UNION ALL
-    SELECT show_id, toUnixTimestamp64Milli(occurred_at), 0, 0, 0, 0, 1, 0, toDecimal128(0, 4)
+    SELECT toUnixTimestamp64Milli(occurred_at), 0, 0, 0, 0, 1, 0, toDecimal128(0, 4)
     ",
-    known!("fact_messages"),
+    known!(told, "fact_messages"),
     "
     UNION ALL
-    SELECT show_id, toUnixTimestamp64Milli(occurred_at), 0, 0, 0, 0, 0, count, toDecimal128(0, 4)
+    SELECT toUnixTimestamp64Milli(occurred_at), 0, 0, 0, 0, 0, count, toDecimal128(0, 4)
     ",
-    known!("fact_reactions"),
+    known!(told, "fact_reactions"),
     "
     UNION ALL
-    SELECT show_id, toUnixTimestamp64Milli(occurred_at), 0, 0, 0, 0, 0, 0, amount
+    SELECT toUnixTimestamp64Milli(occurred_at), 0, 0, 0, 0, 0, 0, amount
     ",
-    known!("fact_tip_changes"),
+    known!(told, "fact_tip_changes"),
     " AND kind = 'CAPTURED'
-),
-parts AS (
-    SELECT
-        toUInt32(intDiv(at_ms - start_ms, 60000)) AS minute, currency, delta, is_new, joins, leaves, messages,
-        reactions, tips
-    FROM happened AS h
-    INNER JOIN began AS b ON b.show_id = h.show_id
-    WHERE at_ms < until_ms
     UNION ALL
-    SELECT
-        arrayJoin(range(toUInt32(intDiv(until_ms - start_ms + 59999, 60000)))), currency, 0, 0, 0, 0, 0, 0,
-        toDecimal128(0, 4)
-    FROM began
+    SELECT arrayJoin(range({start_ms:Int64}, {until_ms:Int64}, 60000)), 0, 0, 0, 0, 0, 0, toDecimal128(0, 4)
 )
 SELECT
     minute,
@@ -85,20 +70,19 @@ SELECT
     leaves,
     messages,
     reactions,
-    toString(tips) AS tips,
-    currency
+    toString(tips) AS tips
 FROM (
     SELECT
-        minute,
-        any(p.currency) AS currency,
-        toInt64(sum(p.delta)) AS delta,
-        toInt64(sum(p.is_new)) AS is_new,
-        toUInt64(sum(p.joins)) AS joins,
-        toUInt64(sum(p.leaves)) AS leaves,
-        toUInt64(sum(p.messages)) AS messages,
-        toUInt64(sum(p.reactions)) AS reactions,
-        sum(p.tips) AS tips
-    FROM parts AS p
+        toUInt32(intDiv(at_ms - {start_ms:Int64}, 60000)) AS minute,
+        toInt64(sum(h.delta)) AS delta,
+        toInt64(sum(h.is_new)) AS is_new,
+        toUInt64(sum(h.joins)) AS joins,
+        toUInt64(sum(h.leaves)) AS leaves,
+        toUInt64(sum(h.messages)) AS messages,
+        toUInt64(sum(h.reactions)) AS reactions,
+        sum(h.tips) AS tips
+    FROM happened AS h
+    WHERE at_ms < {until_ms:Int64}
     GROUP BY minute
 )
 WINDOW so_far AS (ORDER BY minute ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
@@ -115,7 +99,6 @@ struct Answer {
     messages: u64,
     reactions: u64,
     tips: String,
-    currency: String,
 }
 
 impl Figures {
@@ -124,25 +107,24 @@ impl Figures {
     /// # Errors
     /// [`FigureError`].
     pub async fn timeline(&self, standing: &Standing) -> Result<Vec<Minute>, FigureError> {
-        let Some(query) = self.of_show(MINUTES, standing) else { return Ok(Vec::new()) };
+        let query = self.of_clock(MINUTES, standing).filter(|_| standing.started_at.is_some());
+        let Some(query) = query else { return Ok(Vec::new()) };
         let answers: Vec<Answer> = query.fetch_all().await?;
-        answers.into_iter().map(TryInto::try_into).collect()
+        answers.into_iter().map(|answer| answer.minute(&standing.currency)).collect()
     }
 }
 
-impl TryFrom<Answer> for Minute {
-    type Error = FigureError;
-
-    fn try_from(answer: Answer) -> Result<Self, FigureError> {
-        Ok(Self {
-            minute: answer.minute,
-            viewer_count: answer.viewer_count,
-            unique_viewers: answer.unique_viewers,
-            joins: answer.joins,
-            leaves: answer.leaves,
-            messages: answer.messages,
-            reactions: answer.reactions,
-            tips: revenue::money(&answer.tips, &answer.currency)?,
+impl Answer {
+    fn minute(self, currency: &str) -> Result<Minute, FigureError> {
+        Ok(Minute {
+            minute: self.minute,
+            viewer_count: self.viewer_count,
+            unique_viewers: self.unique_viewers,
+            joins: self.joins,
+            leaves: self.leaves,
+            messages: self.messages,
+            reactions: self.reactions,
+            tips: revenue::money(&self.tips, currency)?,
         })
     }
 }

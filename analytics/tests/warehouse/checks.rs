@@ -2,7 +2,7 @@
 
 use super::oracle::{Seen, Stay};
 use super::recorded::Show;
-use analytics::figures::{AsOf, Figures, ShowFigures, Standing, SurvivalStep};
+use analytics::figures::{AsOf, Figures, PaidMinute, ShowFigures, Standing, SurvivalStep};
 use analytics::fold::Fold;
 use schemas::events::{ChatEvent, InteractionEvent, LedgerEvent, ShowEvent};
 use schemas::{Actor, BodyHash, CommandId, Currency, Envelope, EventId, Metadata, Money, Timestamp};
@@ -147,6 +147,13 @@ fn check_identities(found: &ShowFigures) {
 
 async fn check_timeline(figures: &Figures, seen: &Seen<'_>, found: &ShowFigures, standing: &Standing) {
     let minutes = figures.timeline(standing).await.unwrap();
+    let paid = figures.paid_by_minute(standing).await.unwrap().unwrap();
+    let paying = minutes.iter().filter(|minute| minute.tips.minor_units() != 0);
+    assert_eq!(
+        paid,
+        paying.map(|m| PaidMinute { minute: m.minute, tips: m.tips }).collect::<Vec<_>>(),
+        "which brute force checks below"
+    );
     let Some(start) = seen.started else {
         assert_eq!(minutes, Vec::new());
         return;

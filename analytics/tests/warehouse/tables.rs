@@ -60,6 +60,7 @@ async fn figures_outlive_the_facts() {
         let stands =
             (standing.status.clone(), standing.started_at, standing.ended_at, standing.currency.clone());
         let minutes = figures.timeline(&standing).await.unwrap();
+        assert_eq!(figures.paid_by_minute(&standing).await.unwrap().is_some(), !minutes.is_empty());
         ((figures.show(SHOW, as_of).await.unwrap(), stands), minutes)
     };
     let (before, minutes) = told().await;

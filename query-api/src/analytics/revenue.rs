@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ::analytics::figures::export::Column;
-use ::analytics::figures::{Revenue, RevenueByDay};
+use ::analytics::figures::{PaidMinute, Revenue, RevenueByDay};
 use axum::extract::{Path, State};
 use axum::response::Response;
 use platform::http::amount::AmountNumber;
@@ -39,8 +39,8 @@ pub(super) struct StreamRevenue {
     pending_tips: u64,
     /// Minutes of the stream in which tips were captured.
     by_minute: Vec<MinuteRevenue>,
-    /// Captured after the end.
-    after_end: AmountNumber,
+    /// Captured after the end; null when that is not known any more, as what the stream's events say has expired.
+    after_end: Option<AmountNumber>,
     as_of: AsOfDocument,
     #[serde(rename = "final")]
     is_final: bool,
@@ -100,6 +100,12 @@ impl Tabular for DayRevenue {
         &[column("day", "Date32"), column("currency", "String"), column("tips", AMOUNT)];
 }
 
+impl From<PaidMinute> for MinuteRevenue {
+    fn from(paid: PaidMinute) -> Self {
+        Self { minute: paid.minute, tips: amount(paid.tips) }
+    }
+}
+
 impl From<Revenue> for CurrencyRevenue {
     fn from(revenue: Revenue) -> Self {
         Self {
@@ -142,15 +148,15 @@ pub(super) async fn of_stream(
     let (figures, minutes) =
         futures::try_join!(warehouse.ask(warehouse.figures()?.show(about.show, about.as_of)), async {
             let standing = insight.standing(&about).await?;
-            warehouse.ask(warehouse.figures()?.timeline(&standing)).await
+            warehouse.ask(warehouse.figures()?.paid_by_minute(&standing)).await
         })?;
     let currency = figures.as_ref().map(|figures| figures.total_tips.currency());
     let currency = currency.or_else(|| about.facts.currency.parse().ok()).unwrap_or(Currency::USD);
     let number = |value: Decimal| AmountNumber::new(value, currency.minor_digits());
     let total = figures.as_ref().map_or(Decimal::ZERO, |figures| figures.total_tips.amount());
     let tips_count = figures.as_ref().map_or(0, |figures| figures.tips_count);
-    let within: Decimal = minutes.iter().map(|minute| minute.tips.amount()).sum();
-    let paid = minutes.iter().filter(|minute| !minute.tips.amount().is_zero());
+    let within = |minutes: &Vec<PaidMinute>| minutes.iter().map(|paid| paid.tips.amount()).sum::<Decimal>();
+    let after_end = minutes.as_ref().map(|minutes| number(total - within(minutes)));
     let document = StreamRevenue {
         stream_id: about.show.0,
         currency: currency.code().to_owned(),
@@ -158,10 +164,8 @@ pub(super) async fn of_stream(
         tips_count,
         average_tip: number(total / Decimal::from(tips_count.max(1))),
         pending_tips: figures.as_ref().map_or(0, |figures| figures.pending_tips),
-        by_minute: paid
-            .map(|minute| MinuteRevenue { minute: minute.minute, tips: amount(minute.tips) })
-            .collect(),
-        after_end: number(total - within),
+        by_minute: minutes.unwrap_or_default().into_iter().map(Into::into).collect(),
+        after_end,
         as_of: about.as_of.into(),
         is_final: figures.is_some_and(|figures| figures.is_final()),
     };

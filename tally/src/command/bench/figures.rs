@@ -274,7 +274,7 @@ impl Filled {
                 drop(futures::try_join!(figures.demographics(&standing), figures.returning_to(&standing))?);
             }
             OfShow::Revenue => drop(futures::try_join!(figures.show(show, as_of), async {
-                figures.timeline(&self.standing(figures, show).await?).await
+                figures.paid_by_minute(&self.standing(figures, show).await?).await
             })?),
             OfShow::Explain => drop(futures::try_join!(
                 figures.show(show, as_of),
