@@ -23,6 +23,8 @@ mod dashboards;
 mod engine;
 #[path = "warehouse/grafana.rs"]
 mod grafana;
+#[path = "warehouse/latest.rs"]
+mod latest;
 #[path = "warehouse/many.rs"]
 mod many;
 #[path = "warehouse/oracle.rs"]

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::FigureError;
 use super::definition::{acts, known, of_shows};
-use super::show::figures_of_shows;
+use super::sums::figures_of_shows;
 
 /// Shows to be made anew at a time, where there are many: some seconds' work, after which is told how far it is. So many are made again when it fails.
 pub(crate) const SHOWS_A_STEP: usize = 200;

@@ -7,7 +7,7 @@ use schemas::{Money, ShowId, Timestamp};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::definition::of_shows;
+use super::sums::{figures_of_shows, sums_of_shows};
 use super::{AsOf, FigureError, Figures, ratio, revenue, signed, standing};
 
 /// A show's figures. Definitions: `docs/metrics.md`. Ratios are methods, so that each is made of the same parts everywhere.
@@ -89,154 +89,6 @@ impl ShowFigures {
     }
 }
 
-/// The shows that are asked about, a row each.
-macro_rules! each_show {
-    (told) => {
-        "{show:UUID}"
-    };
-    ($many:ident) => {
-        "arrayJoin({shows:Array(UUID)})"
-    };
-}
-
-/// Continues [`of_shows`], with the mode first: `sums`, one row a show, of zeros where nothing happened. What persons did is put together by person
-/// first; who did something without a session counts in no share of viewers.
-macro_rules! sums_of_shows {
-    ($mode:ident, $($more:expr),+ $(,)?) => {
-        of_shows!(
-            $mode,
-            ",
-persons AS (
-    SELECT
-        show_id,
-        person,
-        sum(p.sessions) AS sessions,
-        sum(p.watch_ms) AS watch_ms,
-        sum(p.possible_watch_ms) AS possible_watch_ms,
-        sum(p.messages) AS messages,
-        max(p.has_reacted) AS has_reacted,
-        sum(p.tips) AS tips,
-        sum(p.tips_count) AS tips_count,
-        sum(p.pending_tips) AS pending_tips
-    FROM (
-        SELECT
-            show_id, person, sessions, toInt64(watch_ms) AS watch_ms, until_ms - first_ms AS possible_watch_ms, 0 AS messages,
-            0 AS has_reacted, toDecimal128(0, 4) AS tips, 0 AS tips_count, 0 AS pending_tips
-        FROM viewers
-        UNION ALL
-        SELECT show_id, author, 0, 0, 0, 1, 0, toDecimal128(0, 4), 0, 0
-        ",
-            $crate::figures::definition::known!($mode, "fact_messages"),
-            "
-        UNION ALL
-        SELECT show_id, person, 0, 0, 0, 0, 1, toDecimal128(0, 4), 0, 0
-        ",
-            $crate::figures::definition::known!($mode, "fact_reactors"),
-            "
-        UNION ALL
-        SELECT
-            show_id, person, 0, 0, 0, 0, 0, if(kind = 'CAPTURED', amount, toDecimal128(0, 4)), kind = 'CAPTURED',
-            if(kind = 'REQUESTED', 1, -1)
-        ",
-            $crate::figures::definition::known!($mode, "fact_tip_changes"),
-            "
-    ) AS p
-    GROUP BY show_id, person
-),
-sums AS (
-    SELECT
-        show_id,
-        toUInt64(sum(s.open_viewers)) AS open_viewers,
-        toUInt64(sum(s.peak_viewers)) AS peak_viewers,
-        toUInt64(sum(s.total_views)) AS total_views,
-        toUInt64(sum(s.unique_viewers)) AS unique_viewers,
-        toInt64(sum(s.watch_ms)) AS watch_ms,
-        toInt64(sum(s.possible_watch_ms)) AS possible_watch_ms,
-        toUInt64(sum(s.messages)) AS messages,
-        toUInt64(sum(s.reactions)) AS reactions,
-        toUInt64(sum(s.engaged)) AS engaged,
-        toUInt64(sum(s.tippers)) AS tippers,
-        sum(s.tips) AS tips,
-        toUInt64(sum(s.tips_count)) AS tips_count,
-        toUInt64(sum(s.pending_tips)) AS pending_tips
-    FROM (
-        SELECT
-            show_id,
-            0 AS open_viewers,
-            0 AS peak_viewers,
-            sum(q.sessions) AS total_views,
-            countIf(q.sessions > 0) AS unique_viewers,
-            sum(q.watch_ms) AS watch_ms,
-            sum(q.possible_watch_ms) AS possible_watch_ms,
-            sum(q.messages) AS messages,
-            0 AS reactions,
-            countIf(q.sessions > 0 AND (q.messages > 0 OR has_reacted OR q.tips_count > 0)) AS engaged,
-            countIf(q.sessions > 0 AND q.tips_count > 0) AS tippers,
-            sum(q.tips) AS tips,
-            sum(q.tips_count) AS tips_count,
-            sum(q.pending_tips) AS pending_tips
-        FROM persons AS q
-        GROUP BY show_id
-        UNION ALL
-        SELECT show_id, sum(delta), max(viewers_after), 0, 0, 0, 0, 0, 0, 0, 0, toDecimal128(0, 4), 0, 0
-        FROM (
-            SELECT
-                show_id,
-                delta,
-                sum(delta) OVER (
-                    PARTITION BY show_id ORDER BY revision ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-                ) AS viewers_after
-            FROM steps
-        )
-        GROUP BY show_id
-        UNION ALL
-        SELECT show_id, 0, 0, 0, 0, 0, 0, 0, count, 0, 0, toDecimal128(0, 4), 0, 0
-        ",
-            $crate::figures::definition::known!($mode, "fact_reactions"),
-            "
-        UNION ALL
-        SELECT ",
-            $crate::figures::show::each_show!($mode),
-            ", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, toDecimal128(0, 4), 0, 0
-    ) AS s
-    GROUP BY show_id
-)",
-            $($more),+
-        )
-    };
-}
-
-/// Continues [`sums_of_shows`] of many: one row a show, `figures`. Also what the roll-up of shows is made of.
-macro_rules! figures_of_shows {
-    ($mode:ident, $($more:expr),+ $(,)?) => {
-        $crate::figures::show::sums_of_shows!(
-            $mode,
-            ",
-figures AS (
-    SELECT
-        c.show_id AS show_id,
-        creator,
-        title,
-        category,
-        currency,
-        multiIf(is_cancelled, 'CANCELLED', ended_at IS NOT NULL, 'ENDED', has_started, 'LIVE', 'SCHEDULED') AS status,
-        started_at,
-        ended_at,
-        until_ms,
-        if(has_started, until_ms - start_ms, 0) AS duration_ms,
-        if(ended_at IS NULL, open_viewers, 0) AS viewer_count,
-        open_viewers AS closing_viewer_count,
-        s.* EXCEPT (show_id, open_viewers)
-    FROM clock AS c
-    INNER JOIN sums AS s ON s.show_id = c.show_id
-)",
-            $($more),+
-        )
-    };
-}
-
-pub(super) use {each_show, figures_of_shows, sums_of_shows};
-
 /// The sums that are answered.
 macro_rules! sums {
     () => {
@@ -245,36 +97,53 @@ macro_rules! sums {
     };
 }
 
-/// What is answered of shows, of the figures as computed and as rolled up alike.
+/// What is answered of shows, of the figures as computed and as rolled up alike: besides the position of the last event that is known, until when they
+/// count, and whether there are facts of the show.
 macro_rules! answer {
-    () => {
+    ($last_position:literal, $until_ms:literal, $has_facts:literal) => {
         concat!(
             "
 SELECT
     show_id,
+    creator,
     status,
     toUnixTimestamp64Milli(started_at) AS started_ms,
     toUnixTimestamp64Milli(ended_at) AS ended_ms,
-    currency,
+    toString(currency) AS currency,
+    ",
+            $last_position,
+            " AS last_position,
+    ",
+            $until_ms,
+            " AS until_ms,
+    toBool(assumeNotNull(",
+            $has_facts,
+            ")) AS has_facts,
     closing_viewer_count AS open_viewers,
     duration_ms,
     ",
-            sums!(),
+            $crate::figures::show::sums!(),
             "
 "
         )
     };
 }
 
+pub(super) use {answer, sums};
+
 const FIGURES: &str = sums_of_shows!(
     told,
     "
 SELECT
     show_id,
+    {creator:UUID} AS creator,
     {status:String} AS status,
     if({has_started:Bool}, {start_ms:Int64}, NULL) AS started_ms,
     if({has_ended:Bool}, {end_ms:Int64}, NULL) AS ended_ms,
     {currency:String} AS currency,
+    {position:UInt64} AS last_position,
+    {until_ms:Int64} AS until_ms,
+    true AS has_facts,
     open_viewers,
     if({has_started:Bool}, {until_ms:Int64} - {start_ms:Int64}, 0) AS duration_ms,
     ",
@@ -283,22 +152,21 @@ SELECT
 FROM sums"
 );
 
-const FIGURES_OF_SHOWS: &str = figures_of_shows!(known, answer!(), "FROM figures");
+const FIGURES_OF_SHOWS: &str =
+    figures_of_shows!(known, answer!("toUInt64(0)", "until_ms", "true"), "FROM figures");
 
 /// The roll-up of a show that is over, where it was made of exactly those events that are asked for, or of more than are still there: facts may be
 /// dropped after their retention, and a roll-up stays. It was computed from their rows and no others, and after the end nothing
 /// depends on the time. Of several the one of most events is the latest.
-macro_rules! rolled_up {
-    ($what:expr) => {
-        concat!(
-            "
+pub(super) const ROLLED_UP: &str = concat!(
+    "
 WITH (
     SELECT (uniqExact(revision), max(position))
     FROM fact_events FINAL
     WHERE stream = {stream:String} AND position <= {position:UInt64}
 ) AS known",
-            $what,
-            "
+    answer!("last_position", "toUnixTimestamp64Milli(as_of)", "true"),
+    "
 FROM rollup_shows
 WHERE show_id = {show:UUID}
     AND (status = 'ENDED' OR status = 'CANCELLED' AND started_at IS NULL)
@@ -306,37 +174,37 @@ WHERE show_id = {show:UUID}
     AND facts >= known.1
 ORDER BY facts DESC
 LIMIT 1"
-        )
-    };
-}
-
-pub(super) use rolled_up;
-
-const ROLLED_UP: &str = rolled_up!(answer!());
+);
 
 #[derive(Row, Deserialize)]
-struct Answer {
+pub(super) struct Answer {
     #[serde(with = "clickhouse::serde::uuid")]
-    show_id: Uuid,
-    status: String,
-    started_ms: Option<i64>,
-    ended_ms: Option<i64>,
-    currency: String,
+    pub(super) show_id: Uuid,
+    #[serde(with = "clickhouse::serde::uuid")]
+    pub(super) creator: Uuid,
+    pub(super) status: String,
+    pub(super) started_ms: Option<i64>,
+    pub(super) ended_ms: Option<i64>,
+    pub(super) currency: String,
+    /// The last event that is known, of a roll-up.
+    pub(super) last_position: u64,
+    pub(super) until_ms: i64,
+    pub(super) has_facts: bool,
     /// Just before the end, where it is over.
-    open_viewers: u64,
-    duration_ms: i64,
-    peak_viewers: u64,
-    total_views: u64,
-    unique_viewers: u64,
-    watch_ms: i64,
-    possible_watch_ms: i64,
-    messages: u64,
-    reactions: u64,
-    engaged: u64,
-    tippers: u64,
-    tips: String,
-    tips_count: u64,
-    pending_tips: u64,
+    pub(super) open_viewers: u64,
+    pub(super) duration_ms: i64,
+    pub(super) peak_viewers: u64,
+    pub(super) total_views: u64,
+    pub(super) unique_viewers: u64,
+    pub(super) watch_ms: i64,
+    pub(super) possible_watch_ms: i64,
+    pub(super) messages: u64,
+    pub(super) reactions: u64,
+    pub(super) engaged: u64,
+    pub(super) tippers: u64,
+    pub(super) tips: String,
+    pub(super) tips_count: u64,
+    pub(super) pending_tips: u64,
 }
 
 impl Figures {

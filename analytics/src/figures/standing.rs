@@ -6,7 +6,7 @@ use schemas::{ShowId, Timestamp};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::show::rolled_up;
+use super::show::{Answer, ROLLED_UP};
 use super::{AsOf, FigureError, Figures};
 
 /// Where a show stands as of a position.
@@ -86,18 +86,6 @@ SELECT toUInt64(countIf(kind = 'REQUESTED') - countIf(kind != 'REQUESTED'))
 FROM fact_tip_changes FINAL
 WHERE show_id = {show:UUID} AND position <= {position:UInt64}";
 
-/// The same after the retention of the facts.
-const ROLLED_UP: &str = rolled_up!(
-    "
-SELECT
-    status,
-    toUnixTimestamp64Milli(started_at) AS started_ms,
-    toUnixTimestamp64Milli(ended_at) AS ended_ms,
-    toString(currency) AS currency,
-    creator,
-    pending_tips"
-);
-
 #[derive(Row, Deserialize)]
 struct Life {
     status: String,
@@ -108,26 +96,18 @@ struct Life {
     creator: Uuid,
 }
 
-#[derive(Row, Deserialize)]
-struct RolledUp {
-    status: String,
-    started_ms: Option<i64>,
-    ended_ms: Option<i64>,
-    currency: String,
-    #[serde(with = "clickhouse::serde::uuid")]
-    creator: Uuid,
-    pending_tips: u64,
-}
-
-impl Life {
-    fn standing(self, pending_tips: u64, clock: Option<Clock>) -> Standing {
+impl Answer {
+    /// Where a show stands, of its figures.
+    pub(super) fn standing(&self, as_of: AsOf) -> Standing {
+        let clock =
+            Clock { show: ShowId(self.show_id), as_of, creator: self.creator, last_ms: self.until_ms };
         Standing {
-            status: self.status,
+            status: self.status.clone(),
             started_at: self.started_ms.map(Timestamp::from_millis),
             ended_at: self.ended_ms.map(Timestamp::from_millis),
-            currency: self.currency,
-            pending_tips,
-            clock,
+            currency: self.currency.clone(),
+            pending_tips: self.pending_tips,
+            clock: self.has_facts.then_some(clock),
         }
     }
 }
@@ -141,10 +121,8 @@ impl Figures {
         if let Some(known) = self.known(show, as_of).await? {
             return Ok(Some(known));
         }
-        let rolled_up: Option<RolledUp> = self.of_show(ROLLED_UP, show, as_of).fetch_optional().await?;
-        Ok(rolled_up.map(|RolledUp { status, started_ms, ended_ms, currency, creator, pending_tips }| {
-            Life { status, started_ms, ended_ms, currency, creator }.standing(pending_tips, None)
-        }))
+        let rolled_up: Option<Answer> = self.of_show(ROLLED_UP, show, as_of).fetch_optional().await?;
+        Ok(rolled_up.map(|answer| Answer { has_facts: false, ..answer }.standing(as_of)))
     }
 
     /// The same; `None` where the warehouse has no facts of it either.
@@ -154,9 +132,13 @@ impl Figures {
             self.of_show(LAST_EVENT, show, as_of).fetch_one::<i64>(),
             self.of_show(PENDING_TIPS, show, as_of).fetch_one::<u64>(),
         )?;
-        Ok(life.map(|life| {
-            let clock = Clock { show, as_of, creator: life.creator, last_ms };
-            life.standing(pending_tips, Some(clock))
+        Ok(life.map(|life| Standing {
+            status: life.status,
+            started_at: life.started_ms.map(Timestamp::from_millis),
+            ended_at: life.ended_ms.map(Timestamp::from_millis),
+            currency: life.currency,
+            pending_tips,
+            clock: Some(Clock { show, as_of, creator: life.creator, last_ms }),
         }))
     }
 

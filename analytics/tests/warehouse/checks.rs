@@ -28,7 +28,7 @@ pub async fn check_show(figures: &Figures, show: &Show, as_of: AsOf) {
     check_survival(&figures.survival(&standing).await.unwrap(), &seen.survival());
 }
 
-async fn check_standing(
+pub async fn check_standing(
     figures: &Figures,
     show: &Show,
     as_of: AsOf,

@@ -2,6 +2,7 @@
 
 use super::checks::check_show;
 use super::engine::{Database, Engine};
+use super::latest::check_latest;
 use super::many::check_many;
 use super::world::{self, BEGIN_MS, Recorded, Show};
 use analytics::figures::{AsOf, Figures, rollup};
@@ -40,6 +41,8 @@ async fn check(engine: &Engine, shows: &[Show], seed: u64, cut: u64, later: i64)
     let as_of = |position, time| AsOf { position: Position(position), time: Timestamp::from_millis(time) };
     deliver_beyond_rollups(&database, shows, position).await;
     for show in shows {
+        check_latest(&figures, show, as_of(position, BEGIN_MS + later)).await;
+        check_latest(&figures, show, as_of(0, 0)).await;
         check_show(&figures, show, as_of(position, 0)).await;
         check_show(&figures, show, as_of(last, BEGIN_MS + later)).await;
     }

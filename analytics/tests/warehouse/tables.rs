@@ -61,6 +61,9 @@ async fn figures_outlive_the_facts() {
             (standing.status.clone(), standing.started_at, standing.ended_at, standing.currency.clone());
         let minutes = figures.timeline(&standing).await.unwrap();
         assert_eq!(figures.paid_by_minute(&standing).await.unwrap().is_some(), !minutes.is_empty());
+        let latest = figures.latest(SHOW, as_of).await.unwrap().unwrap();
+        assert_eq!(Some(&latest.figures), figures.show(SHOW, as_of).await.unwrap().as_ref());
+        assert_eq!(figures.timeline(&latest.standing).await.unwrap(), minutes);
         ((figures.show(SHOW, as_of).await.unwrap(), stands), minutes)
     };
     let (before, minutes) = told().await;

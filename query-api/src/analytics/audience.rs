@@ -124,7 +124,7 @@ pub(super) async fn of_stream(
 ) -> Result<Response, Problem> {
     let about = insight.about_show(&stream_id, &caller, min).await?;
     let warehouse = &insight.warehouse;
-    let standing = insight.standing(&about).await?;
+    let (about, standing) = insight.standing(about).await?;
     let (demographics, returning) = futures::try_join!(
         warehouse.ask(warehouse.figures()?.demographics(&standing)),
         warehouse.ask(warehouse.figures()?.returning_to(&standing)),

@@ -22,6 +22,7 @@ use super::Insight;
 use super::documents::AsOfDocument;
 use super::export::answer;
 use super::rights::AboutShow;
+use super::stream::StreamAnalytics;
 
 /// What a figure means.
 #[derive(Debug, Serialize, ToSchema)]
@@ -197,24 +198,30 @@ pub(super) async fn get(
         return Ok(json(StatusCode::OK, &explanation).into_response());
     };
     let about = insight.about_show(&stream_id, &caller, min).await?;
-    let evidence = Some(insight.evidence(figure, &about, &page).await?);
+    let (about, figures) = insight.stream_analytics(about).await?;
+    let evidence = Some(insight.evidence(figure, &about, &figures, &page).await?);
     Ok(answer(about.as_of, &Explanation { figure: figure.into(), evidence }))
 }
 
 impl Insight {
-    async fn evidence(&self, figure: &Figure, about: &AboutShow, page: &Page) -> Result<Evidence, Problem> {
+    async fn evidence(
+        &self,
+        figure: &Figure,
+        about: &AboutShow,
+        analytics: &StreamAnalytics,
+        page: &Page,
+    ) -> Result<Evidence, Problem> {
         let after: Option<u64> = page.cursor()?;
         let from = after.map_or(0, |after| after.saturating_add(1));
         let (warehouse, figures) = (&self.warehouse, self.warehouse.figures()?);
         let (show, as_of) = (about.show, about.as_of);
-        let (counts, references, analytics) = futures::try_join!(
+        let (counts, references) = futures::try_join!(
             warehouse.ask(figures.event_counts(show, as_of, figure.events)),
             warehouse.ask(figures.event_references(show, as_of, figure.events, from, page.limit + 1)),
-            self.stream_analytics(about),
         )?;
         let events = page.answer(references, |reference| reference.revision)?.map(Into::into);
         let counts = counts.into_iter().map(Into::into).collect();
-        let value = member(&analytics, figure.name).map_err(|error| Problem::internal(&error))?;
+        let value = member(analytics, figure.name).map_err(|error| Problem::internal(&error))?;
         Ok(Evidence { stream_id: show.0, value, counts, events, as_of: as_of.into() })
     }
 }

@@ -129,7 +129,7 @@ pub(super) async fn get(
     };
     let about = insight.about_show(&stream_id, &caller, min).await?;
     let warehouse = &insight.warehouse;
-    let standing = insight.standing(&about).await?;
+    let (about, standing) = insight.standing(about).await?;
     let (minutes, steps) = futures::try_join!(
         warehouse.ask(warehouse.figures()?.timeline(&standing)),
         warehouse.ask(warehouse.figures()?.survival(&standing)),

@@ -145,11 +145,8 @@ pub(super) async fn of_stream(
 ) -> Result<Response, Problem> {
     let about = insight.about_show(&stream_id, &caller, min).await?;
     let warehouse = &insight.warehouse;
-    let (figures, minutes) =
-        futures::try_join!(warehouse.ask(warehouse.figures()?.show(about.show, about.as_of)), async {
-            let standing = insight.standing(&about).await?;
-            warehouse.ask(warehouse.figures()?.paid_by_minute(&standing)).await
-        })?;
+    let (about, standing, figures) = insight.sums(about).await?;
+    let minutes = warehouse.ask(warehouse.figures()?.paid_by_minute(&standing)).await?;
     let currency = figures.as_ref().map(|figures| figures.total_tips.currency());
     let currency = currency.or_else(|| about.facts.currency.parse().ok()).unwrap_or(Currency::USD);
     let number = |value: Decimal| AmountNumber::new(value, currency.minor_digits());

@@ -1,6 +1,6 @@
 //! Whose figures are for whom.
 
-use ::analytics::figures::{AsOf, Period, Scope, Standing};
+use ::analytics::figures::{AsOf, Latest, Period, Scope, ShowFigures, Standing};
 use platform::http::auth::{Caller, Role};
 use platform::http::position::MinPosition;
 use platform::http::problem::Problem;
@@ -15,8 +15,14 @@ use crate::read_model::{ShowFacts, show_id, store_failed, view};
 pub(super) struct AboutShow {
     pub(super) show: ShowId,
     pub(super) facts: ShowFacts,
+    /// As of when it is answered.
     pub(super) as_of: AsOf,
+    /// As of which position at least.
+    min: u64,
 }
+
+/// How far roll-ups may be behind the facts, in milliseconds, before a show is computed of these: freshness allows five seconds.
+const ROLLUPS_BEHIND_MAX_MS: i64 = 3_000;
 
 /// Many shows that are asked about.
 #[derive(Clone, Copy)]
@@ -37,14 +43,47 @@ impl Insight {
     ) -> Result<AboutShow, Problem> {
         self.read_model.positions.reach(&[view::STREAMS], min).await?;
         let (show, facts) = self.show(stream_id, caller).await?;
-        Ok(AboutShow { show, facts, as_of: self.warehouse.reach(Source::Facts, min).await? })
+        let as_of = self.warehouse.reach(Source::Facts, min).await?;
+        Ok(AboutShow { show, facts, as_of, min: min.0.unwrap_or(0) })
     }
 
-    /// Where a show stands, as of then. What the warehouse has not heard of is about to begin.
-    pub(super) async fn standing(&self, about: &AboutShow) -> Result<Standing, Problem> {
+    /// Where a show stands. What the warehouse has not heard of is about to begin.
+    pub(super) async fn standing(&self, about: AboutShow) -> Result<(AboutShow, Standing), Problem> {
+        if let Some(Latest { standing, as_of, .. }) = self.latest(&about).await? {
+            return Ok((AboutShow { as_of, ..about }, standing));
+        }
+        let standing = self.computed_standing(&about).await?;
+        Ok((about, standing))
+    }
+
+    /// The same with what it amounts to; `None` where the warehouse has not heard of it.
+    pub(super) async fn sums(
+        &self,
+        about: AboutShow,
+    ) -> Result<(AboutShow, Standing, Option<ShowFigures>), Problem> {
+        if let Some(Latest { figures, standing, as_of }) = self.latest(&about).await? {
+            return Ok((AboutShow { as_of, ..about }, standing, Some(figures)));
+        }
+        let figures = self.warehouse.figures()?.show(about.show, about.as_of);
+        let (figures, standing) =
+            futures::try_join!(self.warehouse.ask(figures), self.computed_standing(&about))?;
+        Ok((about, standing, figures))
+    }
+
+    async fn computed_standing(&self, about: &AboutShow) -> Result<Standing, Problem> {
         let standing = self.warehouse.figures()?.standing(about.show, about.as_of);
         let standing = self.warehouse.ask(standing).await?;
         Ok(standing.unwrap_or_else(|| Standing::unheard_of(about.facts.currency.clone())))
+    }
+
+    /// A show by its roll-up, while roll-ups are not much behind the facts and as far as is asked.
+    async fn latest(&self, about: &AboutShow) -> Result<Option<Latest>, Problem> {
+        let Some(rolled_up) = self.warehouse.rolled_up().await? else { return Ok(None) };
+        let behind_ms = about.as_of.time.millis_since(rolled_up.time);
+        if behind_ms > ROLLUPS_BEHIND_MAX_MS || rolled_up.position.0 < about.min {
+            return Ok(None);
+        }
+        self.warehouse.ask(self.warehouse.figures()?.latest(about.show, rolled_up)).await
     }
 
     /// Lets those ask about a creator's shows who may.

@@ -85,15 +85,20 @@ pub(super) async fn get(
     Path(stream_id): Path<String>,
 ) -> Result<Response, Problem> {
     let about = insight.about_show(&stream_id, &caller, min).await?;
-    Ok(answer(about.as_of, &insight.stream_analytics(&about).await?))
+    let (about, figures) = insight.stream_analytics(about).await?;
+    Ok(answer(about.as_of, &figures))
 }
 
 impl Insight {
     /// A show's figures. What the warehouse has not heard of had not happened as of then.
-    pub(super) async fn stream_analytics(&self, about: &AboutShow) -> Result<StreamAnalytics, Problem> {
-        let figures = self.warehouse.figures()?;
-        let figures = self.warehouse.ask(figures.show(about.show, about.as_of)).await?;
-        Ok(StreamAnalytics::new(about, &figures.unwrap_or_else(|| unheard_of(&about.facts.currency))))
+    pub(super) async fn stream_analytics(
+        &self,
+        about: AboutShow,
+    ) -> Result<(AboutShow, StreamAnalytics), Problem> {
+        let (about, _, figures) = self.sums(about).await?;
+        let figures = figures.unwrap_or_else(|| unheard_of(&about.facts.currency));
+        let document = StreamAnalytics::new(&about, &figures);
+        Ok((about, document))
     }
 }
 

@@ -103,7 +103,7 @@ pub(super) async fn get(
     Path(stream_id): Path<String>,
 ) -> Result<Response, Problem> {
     let about = insight.about_show(&stream_id, &caller, min).await?;
-    let standing = insight.standing(&about).await?;
+    let (about, standing) = insight.standing(about).await?;
     let figures = insight.warehouse.ask(insight.warehouse.figures()?.timeline(&standing)).await?;
     let minutes: Vec<MinuteDocument> = figures.iter().map(Into::into).collect();
     let name = about.file_name("timeline");

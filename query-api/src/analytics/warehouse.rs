@@ -135,8 +135,17 @@ impl Warehouse {
         Ok(as_of)
     }
 
-    /// Up to where everything is in a source. The lock is held while it is asked, so that all who come meanwhile share the answer.
+    /// Up to where all roll-ups count; `None` while the first of them are being made.
+    pub(super) async fn rolled_up(&self) -> Result<Option<AsOf>, Problem> {
+        self.known(Source::Rollups).await
+    }
+
     async fn reached(&self, source: Source) -> Result<AsOf, Problem> {
+        self.known(source).await?.ok_or_else(unprepared)
+    }
+
+    /// Up to where everything is in a source. The lock is held while it is asked, so that all who come meanwhile share the answer.
+    async fn known(&self, source: Source) -> Result<Option<AsOf>, Problem> {
         let known = match source {
             Source::Facts => &self.loaded,
             Source::Rollups => &self.rolled_up,
@@ -145,16 +154,15 @@ impl Warehouse {
         if let Some((at, as_of)) = *known
             && at.elapsed() < REACHED_AGE_MAX
         {
-            return Ok(as_of);
+            return Ok(Some(as_of));
         }
         let figures = self.figures()?;
         let asked = match source {
             Source::Facts => self.ask(figures.as_of(TOPIC, PARTITIONS)).await?,
             Source::Rollups => self.ask(figures.rolled_up_as_of(TOPIC, PARTITIONS)).await?,
         };
-        let as_of = asked.ok_or_else(unprepared)?;
-        *known = Some((Instant::now(), as_of));
-        Ok(as_of)
+        *known = asked.map(|as_of| (Instant::now(), as_of));
+        Ok(asked)
     }
 }
 
