@@ -47,8 +47,9 @@ enum Route {
 /// Routes about one show.
 #[derive(Clone, Copy)]
 enum OfShow {
+    /// A show that runs costs the same: its roll-up is brought to now.
     Sums,
-    /// Without a roll-up that could be taken: a show that runs costs the same.
+    /// What is asked where roll-ups are behind.
     SumsComputed,
     Timeline,
     Retention,
@@ -251,16 +252,16 @@ impl Filled {
     }
 
     async fn standing(&self, figures: &Figures, show: ShowId) -> Result<Standing, FigureError> {
-        let standing = figures.standing(show, self.as_of).await?;
-        Ok(standing.unwrap_or_else(|| Standing::unheard_of(String::new())))
+        let latest = figures.latest(show, self.as_of).await?;
+        Ok(latest.map_or_else(|| Standing::unheard_of(String::new()), |latest| latest.standing))
     }
 
     async fn ask_show(&self, figures: &Figures, route: OfShow, subject: &Subject) -> Result<(), FigureError> {
         let (show, as_of) = (subject.show, self.as_of);
         match route {
-            OfShow::Sums => drop(figures.show(show, as_of).await?),
+            OfShow::Sums => drop(figures.latest(show, as_of).await?),
             OfShow::SumsComputed => {
-                // what no roll-up was made for: a show that runs costs the same
+                // what no roll-up was made for
                 let before = AsOf { position: Position(subject.last - 1), ..as_of };
                 drop(figures.show(show, before).await?);
             }
@@ -273,14 +274,16 @@ impl Filled {
                 let standing = self.standing(figures, show).await?;
                 drop(futures::try_join!(figures.demographics(&standing), figures.returning_to(&standing))?);
             }
-            OfShow::Revenue => drop(futures::try_join!(figures.show(show, as_of), async {
-                figures.paid_by_minute(&self.standing(figures, show).await?).await
-            })?),
-            OfShow::Explain => drop(futures::try_join!(
-                figures.show(show, as_of),
-                figures.event_counts(show, as_of, &EVENTS_EXPLAINED),
-                figures.event_references(show, as_of, &EVENTS_EXPLAINED, Revision::MIN, PAGE),
-            )?),
+            OfShow::Revenue => {
+                drop(figures.paid_by_minute(&self.standing(figures, show).await?).await?);
+            }
+            OfShow::Explain => {
+                drop(figures.latest(show, as_of).await?);
+                drop(futures::try_join!(
+                    figures.event_counts(show, as_of, &EVENTS_EXPLAINED),
+                    figures.event_references(show, as_of, &EVENTS_EXPLAINED, Revision::MIN, PAGE),
+                )?);
+            }
         }
         Ok(())
     }
