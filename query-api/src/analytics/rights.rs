@@ -76,11 +76,13 @@ impl Insight {
         Ok(standing.unwrap_or_else(|| Standing::unheard_of(about.facts.currency.clone())))
     }
 
-    /// A show by its roll-up, while roll-ups are not much behind the facts and as far as is asked.
+    /// A show by its roll-up, while roll-ups are not much behind the facts, and as far as is asked. Nor ahead, as they are for a moment where the
+    /// facts were exchanged: minutes and curves are made of these.
     async fn latest(&self, about: &AboutShow) -> Result<Option<Latest>, Problem> {
         let Some(rolled_up) = self.warehouse.rolled_up().await? else { return Ok(None) };
         let behind_ms = about.as_of.time.millis_since(rolled_up.time);
-        if behind_ms > ROLLUPS_BEHIND_MAX_MS || rolled_up.position.0 < about.min {
+        let is_within = about.min <= rolled_up.position.0 && rolled_up.position <= about.as_of.position;
+        if behind_ms > ROLLUPS_BEHIND_MAX_MS || !is_within {
             return Ok(None);
         }
         self.warehouse.ask(self.warehouse.figures()?.latest(about.show, rolled_up)).await
