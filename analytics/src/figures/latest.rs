@@ -19,12 +19,12 @@ pub struct Latest {
     pub as_of: AsOf,
 }
 
-/// Of several rows the one of most events is the latest. One of before the last position was noted is none that could be used.
+/// Of several rows the one of most events is the latest. `FINAL` lets the server leave parts out before it reads. One of before the last position was noted is none that could be used.
 const LATEST: &str = concat!(
     answer!(
         "last_position",
         "toUnixTimestamp64Milli(as_of)",
-        "(SELECT count() > 0 FROM fact_show_changes WHERE show_id = {show:UUID} AND kind = 'CREATED')"
+        "(SELECT count() > 0 FROM fact_show_changes FINAL WHERE show_id = {show:UUID} AND kind = 'CREATED')"
     ),
     "
 FROM rollup_shows
