@@ -153,7 +153,11 @@ pub(super) async fn of_stream(
     let total = figures.as_ref().map_or(Decimal::ZERO, |figures| figures.total_tips.amount());
     let tips_count = figures.as_ref().map_or(0, |figures| figures.tips_count);
     let within = |minutes: &Vec<PaidMinute>| minutes.iter().map(|paid| paid.tips.amount()).sum::<Decimal>();
-    let after_end = minutes.as_ref().map(|minutes| number(total - within(minutes)));
+    let after_end = match &minutes {
+        Some(minutes) => Some(number(total - within(minutes))),
+        // of nothing no part came after the end, whatever else is known
+        None => total.is_zero().then(|| number(total)),
+    };
     let document = StreamRevenue {
         stream_id: about.show.0,
         currency: currency.code().to_owned(),

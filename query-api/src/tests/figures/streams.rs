@@ -97,7 +97,8 @@ pub(super) async fn nothing_is_zero(service: &Service, warehouse: &Warehouse) {
         assert_eq!(ask(format!("{path}/timeline")).await["minutes"], json!([]));
         assert_eq!(ask(format!("{path}/retention")).await["survival"], json!([]));
         assert_eq!(ask(format!("{path}/audience")).await["byVisit"], json!([]));
-        assert_eq!(ask(format!("{path}/revenue")).await["totalTips"], json!(0.0));
+        let revenue = ask(format!("{path}/revenue")).await;
+        assert_eq!((&revenue["totalTips"], &revenue["afterEnd"]), (&json!(0.0), &json!(0.0)));
     }
     warehouse.load(&service.log, LATER).await;
 }
