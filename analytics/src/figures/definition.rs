@@ -6,7 +6,7 @@
 //!   the query they would not be looked up in the primary key); `positions`, up to where in the log each of them counts; `time_ms`, up to when a show
 //!   that runs counts (never less than its last event).
 //! - `known_but_last_times`: the same, but a parameter says when the last event of each was: `last_times`.
-//! - `told`: of one show, whose clock was looked up before, by the parameters of `Figures::of_show`.
+//! - `told`: of one show, whose clock was looked up before, by the parameters of `Figures::of_clock`.
 //!
 //! Times are milliseconds since 1970.
 //!
@@ -205,9 +205,9 @@ steps AS (
 
 pub(super) use of_shows;
 
-/// Continues [`of_shows`] of many: `acts`, the viewers with what they did.
-macro_rules! acts {
-    () => {
+/// Continues [`of_shows`], with the mode first: `deeds`, what persons did, viewers or not.
+macro_rules! deeds {
+    ($mode:ident) => {
         concat!(
             ",
 deeds AS (
@@ -217,25 +217,41 @@ deeds AS (
         sum(d.messages) AS messages,
         max(d.has_reacted) AS has_reacted,
         sum(d.tips) AS tips,
-        sum(d.tips_count) AS tips_count
+        sum(d.tips_count) AS tips_count,
+        sum(d.pending_tips) AS pending_tips
     FROM (
-        SELECT show_id, author AS person, 1 AS messages, 0 AS has_reacted, toDecimal128(0, 4) AS tips, 0 AS tips_count
+        SELECT
+            show_id, author AS person, 1 AS messages, 0 AS has_reacted, toDecimal128(0, 4) AS tips, 0 AS tips_count,
+            0 AS pending_tips
         ",
-            $crate::figures::definition::known!(known, "fact_messages"),
+            $crate::figures::definition::known!($mode, "fact_messages"),
             "
         UNION ALL
-        SELECT show_id, person, 0, 1, toDecimal128(0, 4), 0
+        SELECT show_id, person, 0, 1, toDecimal128(0, 4), 0, 0
         ",
-            $crate::figures::definition::known!(known, "fact_reactors"),
+            $crate::figures::definition::known!($mode, "fact_reactors"),
             "
         UNION ALL
-        SELECT show_id, person, 0, 0, amount, 1
+        SELECT
+            show_id, person, 0, 0, if(kind = 'CAPTURED', amount, toDecimal128(0, 4)), kind = 'CAPTURED', if(kind = 'REQUESTED', 1, -1)
         ",
-            $crate::figures::definition::known!(known, "fact_tip_changes"),
-            " AND kind = 'CAPTURED'
+            $crate::figures::definition::known!($mode, "fact_tip_changes"),
+            "
     ) AS d
     GROUP BY show_id, person
-),
+)"
+        )
+    };
+}
+
+pub(super) use deeds;
+
+/// Continues [`of_shows`] of many: `acts`, the viewers with what they did.
+macro_rules! acts {
+    () => {
+        concat!(
+            $crate::figures::definition::deeds!(known),
+            ",
 acts AS (
     SELECT
         v.show_id AS show_id,

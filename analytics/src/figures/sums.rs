@@ -16,6 +16,7 @@ macro_rules! sums_of_shows {
     ($mode:ident, $($more:expr),+ $(,)?) => {
         $crate::figures::definition::of_shows!(
             $mode,
+            $crate::figures::definition::deeds!($mode),
             ",
 persons AS (
     SELECT
@@ -35,22 +36,8 @@ persons AS (
             0 AS has_reacted, toDecimal128(0, 4) AS tips, 0 AS tips_count, 0 AS pending_tips
         FROM viewers
         UNION ALL
-        SELECT show_id, author, 0, 0, 0, 1, 0, toDecimal128(0, 4), 0, 0
-        ",
-            $crate::figures::definition::known!($mode, "fact_messages"),
-            "
-        UNION ALL
-        SELECT show_id, person, 0, 0, 0, 0, 1, toDecimal128(0, 4), 0, 0
-        ",
-            $crate::figures::definition::known!($mode, "fact_reactors"),
-            "
-        UNION ALL
-        SELECT
-            show_id, person, 0, 0, 0, 0, 0, if(kind = 'CAPTURED', amount, toDecimal128(0, 4)), kind = 'CAPTURED',
-            if(kind = 'REQUESTED', 1, -1)
-        ",
-            $crate::figures::definition::known!($mode, "fact_tip_changes"),
-            "
+        SELECT show_id, person, 0, 0, 0, messages, has_reacted, tips, tips_count, pending_tips
+        FROM deeds
     ) AS p
     GROUP BY show_id, person
 ),
