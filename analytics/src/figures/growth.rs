@@ -68,24 +68,38 @@ SELECT
 FROM viewers"
 );
 
-/// A visit counts in the month in which a person came first into a show.
+/// A visit counts in the month in which a person came first into a show. The months of a person are bits, counted from the first of all, with room for 21 years:
+/// sets of dates take twice the time.
 const COHORTS: &str = concat!(
     "
+WITH (SELECT min(first_joined_at) FROM rollup_show_viewers WHERE ",
+    scope!(),
+    ") AS begin
 SELECT
-    formatDateTime(first_month, '%Y-%m') AS first_month,
-    formatDateTime(arrayJoin(months), '%Y-%m') AS month,
-    count() AS persons
+    formatDateTime(addMonths(first, months[1]), '%Y-%m') AS first_month,
+    formatDateTime(addMonths(first, arrayJoin(months)), '%Y-%m') AS month,
+    sum(c.persons) AS persons
 FROM (
     SELECT
-        person,
-        min(toStartOfMonth(toDate(first_joined_at, {time_zone:String}))) AS first_month,
-        groupUniqArray(toStartOfMonth(toDate(first_joined_at, {time_zone:String}))) AS months
-    FROM show_viewers
-    WHERE ",
+        toStartOfMonth(toDate(assumeNotNull(begin), {time_zone:String})) AS first,
+        arrayFilter(month -> bitAnd(bitShiftRight(bits, month), 1) = 1, range(256)) AS months,
+        count() AS persons
+    FROM (
+        SELECT
+            person,
+            groupBitOr(bitShiftLeft(
+                toUInt256(1),
+                toRelativeMonthNum(first_joined_at, {time_zone:String})
+                    - toRelativeMonthNum(assumeNotNull(begin), {time_zone:String})
+            )) AS bits
+        FROM show_viewers
+        WHERE ",
     scope!(),
     "
-    GROUP BY person
-)
+        GROUP BY person
+    )
+    GROUP BY bits
+) AS c
 GROUP BY first_month, month
 ORDER BY first_month, month"
 );

@@ -85,7 +85,6 @@ GROUP BY day, currency
 ORDER BY day, currency"
 );
 
-/// By the definition of the time line.
 const BY_MINUTE: &str = concat!(
     "
 SELECT

@@ -9,6 +9,8 @@ use uuid::Uuid;
 use super::show::{Answer, ROLLED_UP};
 use super::{AsOf, FigureError, Figures};
 
+const MINUTE_MS: i64 = 60_000;
+
 /// Where a show stands as of a position.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Standing {
@@ -47,6 +49,19 @@ impl Standing {
     #[must_use]
     pub fn is_final(&self) -> bool {
         is_final(&self.status, self.pending_tips)
+    }
+
+    /// Up to when it counts.
+    fn until_ms(&self, clock: Clock) -> i64 {
+        self.ended_at.map_or(clock.last_ms.max(clock.as_of.time.millis()), Timestamp::millis)
+    }
+
+    /// Minutes from its start to its end, or to now; the last one may be shorter. 0 where the warehouse has no facts of it.
+    pub(super) fn minutes(&self) -> u32 {
+        let (Some(clock), Some(started_at)) = (self.clock, self.started_at) else { return 0 };
+        let duration_ms = (self.until_ms(clock) - started_at.millis()).max(0);
+        u32::try_from(duration_ms.div_euclid(MINUTE_MS) + i64::from(duration_ms % MINUTE_MS > 0))
+            .unwrap_or(u32::MAX)
     }
 }
 
@@ -144,8 +159,7 @@ impl Figures {
 
     /// A question about one show that is told its clock; `None` where the warehouse has no facts of it.
     pub(super) fn of_clock(&self, sql: &str, standing: &Standing) -> Option<Query> {
-        let Clock { show, as_of, creator, last_ms } = standing.clock?;
-        let until = standing.ended_at.map_or(last_ms.max(as_of.time.millis()), Timestamp::millis);
+        let clock @ Clock { show, as_of, creator, .. } = standing.clock?;
         let query = self
             .of_show(sql, show, as_of)
             .param("creator", creator.to_string())
@@ -155,7 +169,7 @@ impl Figures {
             .param("start_ms", standing.started_at.unwrap_or_default().millis())
             .param("has_ended", standing.ended_at.is_some())
             .param("end_ms", standing.ended_at.unwrap_or_default().millis())
-            .param("until_ms", until);
+            .param("until_ms", standing.until_ms(clock));
         Some(query)
     }
 }

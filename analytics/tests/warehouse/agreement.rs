@@ -75,10 +75,10 @@ async fn of_show(figures: &Figures, client: &clickhouse::Client) {
     let standing = figures.standing(SHOW, as_of).await.unwrap().unwrap();
     let (minutes, panel) = (figures.timeline(&standing).await.unwrap(), show.panel("Viewers").await);
     assert!(minutes.len() > 5);
-    near(&panel.numbers("viewers"), &each(&minutes, |minute| minute.viewer_count as f64));
-    near(&panel.numbers("unique_viewers"), &each(&minutes, |minute| minute.unique_viewers as f64));
-    near(&panel.numbers("joins"), &each(&minutes, |minute| minute.joins as f64));
-    near(&panel.numbers("leaves"), &each(&minutes, |minute| minute.leaves as f64));
+    near(&panel.numbers("viewers"), &each(&minutes, |minute| minute.presence.viewer_count as f64));
+    near(&panel.numbers("unique_viewers"), &each(&minutes, |minute| minute.presence.unique_viewers as f64));
+    near(&panel.numbers("joins"), &each(&minutes, |minute| minute.presence.joins as f64));
+    near(&panel.numbers("leaves"), &each(&minutes, |minute| minute.presence.leaves as f64));
     near(&panel.numbers("messages"), &each(&minutes, |minute| minute.messages as f64));
     near(&panel.numbers("reactions"), &each(&minutes, |minute| minute.reactions as f64));
     let amount = |money: schemas::Money| money.amount().to_string().parse::<f64>().unwrap();
@@ -97,7 +97,7 @@ async fn of_show(figures: &Figures, client: &clickhouse::Client) {
 
     let audience = Looking::at(client, "audience").await;
     let panel = audience.panel("Retention, absolute").await;
-    near(&panel.numbers("retention"), &each(&minutes, |minute| minute.retention()));
+    near(&panel.numbers("retention"), &each(&minutes, |minute| minute.presence.retention()));
     let (steps, panel) =
         (figures.survival(&standing).await.unwrap(), audience.panel("Retention, survival").await);
     near(&panel.numbers("minute"), &each(&steps, |step| step.minute as f64));

@@ -157,7 +157,7 @@ async fn check_timeline(figures: &Figures, seen: &Seen<'_>, found: &ShowFigures,
     let paying = minutes.iter().filter(|minute| minute.tips.minor_units() != 0);
     assert_eq!(
         paid,
-        paying.map(|m| PaidMinute { minute: m.minute, tips: m.tips }).collect::<Vec<_>>(),
+        paying.map(|m| PaidMinute { minute: m.presence.minute, tips: m.tips }).collect::<Vec<_>>(),
         "which brute force checks below"
     );
     let Some(start) = seen.started else {
@@ -174,18 +174,18 @@ async fn check_timeline(figures: &Figures, seen: &Seen<'_>, found: &ShowFigures,
         let within = |wanted: fn(&ShowEvent) -> u64| -> u64 {
             seen.events[before..after].iter().map(|event| wanted(&event.event)).sum()
         };
-        assert_eq!(i64::from(minute.minute), index);
-        assert_eq!(minute.viewer_count, seen.viewers_after(after));
-        assert_eq!(minute.unique_viewers, seen.uniques_after(after));
+        assert_eq!(i64::from(minute.presence.minute), index);
+        assert_eq!(minute.presence.viewer_count, seen.viewers_after(after));
+        assert_eq!(minute.presence.unique_viewers, seen.uniques_after(after));
         assert_eq!(minute.messages, within(|event| u64::from(matches!(event, ShowEvent::Chat(_)))));
         assert_eq!(
-            minute.joins,
+            minute.presence.joins,
             within(|event| {
                 u64::from(matches!(event, ShowEvent::Audience(schemas::events::AudienceEvent::Joined(_))))
             })
         );
         assert_eq!(
-            minute.leaves,
+            minute.presence.leaves,
             within(|event| {
                 u64::from(matches!(event, ShowEvent::Audience(schemas::events::AudienceEvent::Left(_))))
             })
@@ -203,7 +203,7 @@ async fn check_timeline(figures: &Figures, seen: &Seen<'_>, found: &ShowFigures,
         let total =
             tips.fold(Money::zero(currency_of(seen.show)), |sum, (_, _, tip)| sum.checked_add(tip).unwrap());
         assert_eq!(minute.tips, total);
-        assert!((0.0..=1.0).contains(&minute.retention()));
+        assert!((0.0..=1.0).contains(&minute.presence.retention()));
     }
 }
 

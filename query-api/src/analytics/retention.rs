@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ::analytics::figures::export::Column;
-use ::analytics::figures::{Minute, SurvivalStep};
+use ::analytics::figures::{Presence, SurvivalStep};
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use platform::http::auth::Authenticated;
@@ -75,13 +75,13 @@ impl Tabular for SurvivalDocument {
     ];
 }
 
-impl From<Minute> for AbsoluteDocument {
-    fn from(minute: Minute) -> Self {
+impl From<Presence> for AbsoluteDocument {
+    fn from(presence: Presence) -> Self {
         Self {
-            minute: minute.minute,
-            viewer_count: minute.viewer_count,
-            unique_viewers: minute.unique_viewers,
-            retention: rounded(minute.retention()),
+            minute: presence.minute,
+            viewer_count: presence.viewer_count,
+            unique_viewers: presence.unique_viewers,
+            retention: rounded(presence.retention()),
         }
     }
 }
@@ -130,13 +130,13 @@ pub(super) async fn get(
     let about = insight.about_show(&stream_id, &caller, min).await?;
     let warehouse = &insight.warehouse;
     let (about, standing) = insight.standing(about).await?;
-    let (minutes, steps) = futures::try_join!(
-        warehouse.ask(warehouse.figures()?.timeline(&standing)),
+    let (presence, steps) = futures::try_join!(
+        warehouse.ask(warehouse.figures()?.presence(&standing)),
         warehouse.ask(warehouse.figures()?.survival(&standing)),
     )?;
     let document = Retention {
         stream_id: about.show.0,
-        absolute: minutes.into_iter().map(Into::into).collect(),
+        absolute: presence.into_iter().map(Into::into).collect(),
         survival: steps.into_iter().map(Into::into).collect(),
         as_of: about.as_of.into(),
         is_final: standing.is_final(),

@@ -70,11 +70,11 @@ impl Tabular for MinuteDocument {
 impl From<&Minute> for MinuteDocument {
     fn from(minute: &Minute) -> Self {
         Self {
-            minute: minute.minute,
-            viewer_count: minute.viewer_count,
-            unique_viewers: minute.unique_viewers,
-            joins: minute.joins,
-            leaves: minute.leaves,
+            minute: minute.presence.minute,
+            viewer_count: minute.presence.viewer_count,
+            unique_viewers: minute.presence.unique_viewers,
+            joins: minute.presence.joins,
+            leaves: minute.presence.leaves,
             messages: minute.messages,
             reactions: minute.reactions,
             tips: amount(minute.tips),

@@ -268,7 +268,7 @@ impl Filled {
             OfShow::Timeline => drop(figures.timeline(&self.standing(figures, show).await?).await?),
             OfShow::Retention => {
                 let standing = self.standing(figures, show).await?;
-                drop(futures::try_join!(figures.timeline(&standing), figures.survival(&standing))?);
+                drop(futures::try_join!(figures.presence(&standing), figures.survival(&standing))?);
             }
             OfShow::Audience => {
                 let standing = self.standing(figures, show).await?;
