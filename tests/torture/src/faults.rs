@@ -3,6 +3,8 @@
 mod api_kills;
 mod bit_flips;
 mod disk_errors;
+#[cfg(target_os = "linux")]
+mod full_disks;
 mod log_contents;
 pub mod log_reader;
 mod node_kills;
@@ -33,6 +35,8 @@ pub fn all() -> Vec<Box<dyn FaultTest>> {
         Box::new(relay_cuts::RelayCuts),
         Box::new(warehouse_kills::WarehouseKills),
         Box::new(storms::Storms),
+        #[cfg(target_os = "linux")]
+        Box::new(full_disks::FullDisks),
     ]
 }
 

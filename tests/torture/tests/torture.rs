@@ -75,3 +75,9 @@ async fn the_warehouse_is_killed() {
 async fn everything_is_killed() {
     short("storms", 1, 25).await;
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn there_is_no_room() {
+    short("full-disks", 1, 50).await;
+}

@@ -345,7 +345,6 @@ impl Stage {
     }
 }
 
-/// All of them so many times, in any order; a short run takes the first ones.
 /// Events of a generated history in the order of their time, with those of payments: what a show says is true of its payments.
 fn generated(seed: u64, length: usize) -> anyhow::Result<Events> {
     let until = "2025-07-01T00:00:00Z".parse()?;
@@ -368,6 +367,7 @@ fn generated(seed: u64, length: usize) -> anyhow::Result<Events> {
     Ok(events)
 }
 
+/// All of them so many times, in any order; a short run takes the first ones.
 fn blows(round: &Round, chance: &mut StdRng) -> Vec<Blow> {
     let count = round.share(TIMES * u32::try_from(BLOWS.len()).unwrap_or(u32::MAX)) as usize;
     let mut blows: Vec<Blow> = BLOWS.iter().copied().cycle().take(count).collect();

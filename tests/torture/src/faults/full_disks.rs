@@ -1,0 +1,218 @@
+//! The disks of broker and warehouse fill up while a show goes on, each for itself and both at once.
+//!
+//! One process is everything but the warehouse; it keeps its broker running as on one machine. Nothing but figures waits for the two stores; and
+//! when there is room again, figures are of all that happened.
+
+use std::ops::Range;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use async_trait::async_trait;
+use clickhouse::Client;
+use embedded::clickhouse::{ClickHouse, DATABASE};
+use platform::http::auth::Role;
+use rand::Rng;
+use rand::rngs::StdRng;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use tally_tests::server::{Settings, binary, data_dir, settings};
+use tally_tests::{Answer, Api, Server};
+use tempfile::TempDir;
+use tokio::process::Command;
+use tokio::time::sleep;
+
+use super::pipeline::{PATIENCE, warehouse, writer};
+use crate::crash_disk::CrashDisk;
+use crate::harness::{Counts, FaultTest, Round, promise};
+
+/// The loader that tells its progress although the facts found no room.
+const AHEAD: &str = "progress-before-facts";
+/// Times that disks fill up in a full round.
+const FILLS: u32 = 4;
+/// Viewers who come while something happens, and write.
+const VIEWERS: u32 = 12;
+/// Stores are full for so long at least: figures would follow in that time if there were room.
+const FULL: Duration = Duration::from_secs(4);
+const ROOM_BYTES: u64 = 1 << 40;
+/// Which disks fill up: that of the broker, that of the warehouse, both.
+const WHICH: [Range<usize>; 3] = [0..1, 1..2, 0..2];
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Disks without room.
+pub(super) struct FullDisks;
+
+#[async_trait(?Send)]
+impl FaultTest for FullDisks {
+    fn name(&self) -> &'static str {
+        "full-disks"
+    }
+
+    fn claim(&self) -> &'static str {
+        "while broker and warehouse have no room every command is taken, and figures follow when they have"
+    }
+
+    fn controls(&self) -> &'static [&'static str] {
+        &[AHEAD]
+    }
+
+    async fn round(&self, round: &Round) -> anyhow::Result<Counts> {
+        let mut chance = round.chance();
+        let mut stage = Stage::start(round, &mut chance).await?;
+        let played = stage.play(round, &mut chance).await;
+        stage.stop().await?;
+        played
+    }
+}
+
+/// A Tally whose show runs.
+struct Stage {
+    server: Server,
+    settings: Settings,
+    creator: Api,
+    show: String,
+    viewers: u64,
+    last: Answer,
+    warehouse: ClickHouse,
+    client: Client,
+    /// Of the broker and of the warehouse.
+    disks: [CrashDisk; 2],
+    _data: TempDir,
+}
+
+impl Stage {
+    async fn start(round: &Round, chance: &mut StdRng) -> anyhow::Result<Self> {
+        let data = data_dir();
+        let mut disk = |name: &str| {
+            let path = data.path().join(name);
+            std::fs::create_dir(&path)?;
+            let disk = CrashDisk::start(&round.program, &path, chance.random())?;
+            disk.set_capacity(ROOM_BYTES)?;
+            anyhow::Ok(disk)
+        };
+        let disks = [disk("kafka")?, disk("clickhouse")?];
+        let warehouse = warehouse(data.path()).await?;
+        let mut settings = settings(data.path());
+        let user = warehouse.writer();
+        for (name, value) in [
+            ("DATA__WAREHOUSE", "true"),
+            ("CLICKHOUSE__URL", &warehouse.url()),
+            ("CLICKHOUSE__DATABASE", DATABASE),
+            ("CLICKHOUSE__USER", user.user),
+            ("CLICKHOUSE__PASSWORD", user.password.expose_secret()),
+            // that stores have no room is no news here
+            ("TELEMETRY__LOG", "off"),
+        ] {
+            settings.insert(format!("TALLY_{name}"), value.to_owned());
+        }
+        let client = writer(&warehouse);
+        let server = Server::start("up", &settings).await?;
+        server.ready().await?;
+        let creator = server.client("creator", &[Role::Creator]);
+        let created = creator.post("/streams", json!({ "title": "full" })).await?.expect(201);
+        let show = format!("/streams/{}", created.text_of("streamId"));
+        let last = creator.post(&format!("{show}/start"), Value::Null).await?.expect(200);
+        Ok(Self { server, settings, creator, show, viewers: 0, last, warehouse, client, disks, _data: data })
+    }
+
+    async fn play(&mut self, round: &Round, chance: &mut StdRng) -> anyhow::Result<Counts> {
+        self.come(VIEWERS).await?;
+        self.count().await?;
+        let fills = if round.is_control(AHEAD) { 1 } else { round.share(FILLS) };
+        for _ in 0..fills {
+            let which = if round.is_control(AHEAD) { 1 } else { chance.random_range(0..WHICH.len()) };
+            self.disks[WHICH[which].clone()].iter().try_for_each(|disk| disk.set_capacity(0))?;
+            self.come(VIEWERS).await?;
+            sleep(FULL).await;
+            let figures = self.figures().await?;
+            anyhow::ensure!(figures.status == 503, "the disks are not full: {}", figures.text);
+            self.come(VIEWERS).await?;
+            if round.is_control(AHEAD) {
+                self.tell_ahead().await?;
+            }
+            self.disks.iter().try_for_each(|disk| disk.set_capacity(ROOM_BYTES))?;
+            self.come(chance.random_range(0..VIEWERS)).await?;
+            if chance.random() {
+                self.count().await?;
+            }
+        }
+        self.count().await?;
+        self.verify().await?;
+        Ok(Counts::from([("full disks", u64::from(fills)), ("viewers", self.viewers)]))
+    }
+
+    /// So many more viewers join and write; each is answered.
+    async fn come(&mut self, viewers: u32) -> anyhow::Result<()> {
+        for _ in 0..viewers {
+            self.viewers += 1;
+            let viewer = self.server.client(&format!("viewer {}", self.viewers), &[Role::Viewer]);
+            let joined = viewer.post(&format!("{}/join", self.show), Value::Null).await?;
+            taken(&joined, 200)?;
+            let body = json!({ "message": format!("I am number {}", self.viewers) });
+            self.last = viewer.post(&format!("{}/chat", self.show), body).await?;
+            taken(&self.last, 201)?;
+        }
+        Ok(())
+    }
+
+    async fn figures(&self) -> anyhow::Result<Answer> {
+        self.creator.get_after(&format!("{}/analytics", self.show), &self.last).await
+    }
+
+    /// Waits until figures are of now, and looks whether they are right.
+    async fn count(&self) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        let answer = loop {
+            let answer = self.figures().await?;
+            if answer.status == 200 {
+                break answer;
+            }
+            promise(begun.elapsed() < PATIENCE, || format!("figures never follow: {}", answer.text))?;
+            sleep(PAUSE).await;
+        };
+        for figure in ["uniqueViewers", "viewerCount", "messagesCount"] {
+            let told = answer.body[figure].as_u64();
+            promise(told == Some(self.viewers), || {
+                format!("{figure} is {told:?} after {} viewers came and wrote", self.viewers)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What came while there was no room is told to be there, and whoever had it in hand is gone.
+    async fn tell_ahead(&mut self) -> anyhow::Result<()> {
+        self.server.kill().await?;
+        self.disks[1].set_capacity(ROOM_BYTES)?;
+        let head: u64 = self.last.position().parse()?;
+        let sql = "INSERT INTO loader_progress SELECT topic, partition, ?, time, offset + 1000, now64(3) FROM loading";
+        self.client.query(sql).bind(head).execute().await?;
+        self.server = Server::start("up", &self.settings).await?;
+        self.creator = self.server.client("creator", &[Role::Creator]);
+        self.server.ready().await
+    }
+
+    async fn verify(&self) -> anyhow::Result<()> {
+        let ended = Command::new(binary())
+            .arg("verify")
+            .envs(&self.settings)
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .context("cannot start tally verify")?;
+        Ok(promise(ended.status.success(), || {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            format!("tally verify: {} {}", text(&ended.stdout), text(&ended.stderr))
+        })?)
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        self.server.stop().await?;
+        Ok(self.warehouse.shutdown().await?)
+    }
+}
+
+fn taken(answer: &Answer, status: u16) -> anyhow::Result<()> {
+    Ok(promise(answer.status == status, || {
+        format!("a command is answered {}: {}", answer.status, answer.text)
+    })?)
+}
