@@ -276,7 +276,7 @@ section! {
     /// Logs and metrics.
     "telemetry" Telemetry {
         /// What is logged: a level, or levels by module, such as info,platform=debug.
-        log: String = "info,fjall=warn,lsm_tree=warn,sqlx::postgres::notice=warn",
+        log: String = "info,fjall=warn,lsm_tree=warn,librdkafka=error,sqlx::postgres::notice=warn",
         /// What a line looks like.
         format: LogFormat = "json",
         /// Export of spans.

@@ -170,7 +170,7 @@ impl Stage {
             promise(begun.elapsed() < PATIENCE, || format!("figures never follow: {}", answer.text))?;
             sleep(PAUSE).await;
         };
-        for figure in ["uniqueViewers", "viewerCount", "messagesCount"] {
+        for figure in ["uniqueViewers", "totalViews", "messagesCount"] {
             let told = answer.body[figure].as_u64();
             promise(told == Some(self.viewers), || {
                 format!("{figure} is {told:?} after {} viewers came and wrote", self.viewers)
