@@ -29,6 +29,10 @@ pub use self::error::ClickHouseError;
 /// The database that the readers see. The writer may also make others whose names begin like this.
 pub const DATABASE: &str = "warehouse";
 
+/// Bytes that the server leaves free on its disk: below it begins no write, so that those under way do not meet a full disk. Version 26.7 puts a merged part in place whose
+/// marks found no room, and with that makes unreadable what it had acknowledged. More than the log leaves, which everything rests on.
+pub const KEPT_FREE_BYTES: u64 = 512 << 20;
+
 /// A start takes a second; after a crash the parts on disk are checked.
 const START_TIMEOUT_DEFAULT: Duration = Duration::from_secs(120);
 

@@ -15,8 +15,8 @@ pub enum Trouble {
     Fault,
 }
 
-/// Codes of ClickHouse for a query that took, or would take, too much: time, speed, quota, number of queries, memory, cancelled.
-const OVERLOADED: [u32; 6] = [159, 160, 201, 202, 241, 394];
+/// Codes of ClickHouse for a query that took, or would take, too much: time, speed, quota, number of queries, memory, room on the disk, cancelled.
+const OVERLOADED: [u32; 7] = [159, 160, 201, 202, 241, 243, 394];
 
 /// Codes for a table or a database that is not there.
 const UNPREPARED: [u32; 2] = [60, 81];
@@ -60,6 +60,7 @@ mod tests {
             FigureError::Warehouse(clickhouse::error::Error::BadResponse(text.to_owned())).trouble()
         };
         assert_eq!(refused("Code: 159. DB::Exception: Timeout exceeded"), Trouble::Overloaded);
+        assert_eq!(refused("Code: 243. DB::Exception: Cannot reserve 1.00 MiB"), Trouble::Overloaded);
         assert_eq!(refused("Code: 60. DB::Exception: Unknown table"), Trouble::Unprepared);
         assert_eq!(refused("Code: 6. DB::Exception: Cannot parse"), Trouble::Fault);
         assert_eq!(refused("502 Bad Gateway"), Trouble::Fault);

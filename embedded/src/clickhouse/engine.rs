@@ -19,15 +19,15 @@ use uuid::Uuid;
 use super::error::ClickHouseError;
 use super::launcher::COMMAND;
 use super::settings::{self, NAME, VERSION};
-use super::{ClickHouseConfig, Credentials, Users};
+use super::{ClickHouseConfig, Credentials, KEPT_FREE_BYTES, Users};
 use crate::supervision::error::ServerError;
 use crate::supervision::orphan::Suspect;
 use crate::supervision::pid_file::PidFile;
 use crate::supervision::tool::{self, LastWord};
 use crate::supervision::{EarlyEnd, KILL_TIMEOUT, Server, cache, directory, probe};
 
-/// Room for the server's own tables, the first parts and a merge of them.
-const NEW_STORE_MIB: u64 = 500;
+/// Room for the server's own tables, the first parts and a merge of them, beside what it leaves free.
+const NEW_STORE_MIB: u64 = 500 + (KEPT_FREE_BYTES >> 20);
 
 /// Nobody else has business in the directory.
 pub(crate) const DATA_DIR_MODE: u32 = 0o700;

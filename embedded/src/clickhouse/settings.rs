@@ -3,7 +3,7 @@
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
-use super::{ClickHouseConfig, Credentials, Users};
+use super::{ClickHouseConfig, Credentials, KEPT_FREE_BYTES, Users};
 
 /// What messages call the server.
 pub(crate) const NAME: &str = "ClickHouse";
@@ -54,7 +54,8 @@ pub(crate) fn configuration(config: &ClickHouseConfig, path: &str, users: &Users
          <max_server_memory_usage>{memory}</max_server_memory_usage>\n\
          <max_concurrent_queries>{QUERIES_AT_ONCE_MAX}</max_concurrent_queries>\n\
          <mark_cache_size>{MARK_CACHE_BYTES}</mark_cache_size>\n\
-         {MERGE_TREE}{access}{records}{profiles}{users}{quotas}</clickhouse>\n",
+         {MERGE_TREE}{disk}{access}{records}{profiles}{users}{quotas}</clickhouse>\n",
+        disk = disk(),
         path = escape(path),
         access = ACCESS_CONTROL,
         records = ["query_log", "part_log"].map(record).concat(),
@@ -67,6 +68,14 @@ pub(crate) fn configuration(config: &ClickHouseConfig, path: &str, users: &Users
 /// Nothing is acknowledged before it is durable.
 const MERGE_TREE: &str = "<merge_tree><fsync_after_insert>1</fsync_after_insert>\
     <fsync_part_directory>1</fsync_part_directory></merge_tree>\n";
+
+/// See [`KEPT_FREE_BYTES`].
+fn disk() -> String {
+    format!(
+        "<storage_configuration><disks><default><keep_free_space_bytes>{KEPT_FREE_BYTES}</keep_free_space_bytes>\
+         </default></disks></storage_configuration>\n"
+    )
+}
 
 /// What is not granted is denied, in the server's own tables too.
 const ACCESS_CONTROL: &str = "<access_control_improvements>\
@@ -233,7 +242,7 @@ mod tests {
             assert!(users.contains(&format!("<quota>{name}</quota>")), "{name}");
         }
         assert_eq!(users.matches("<profile>reader</profile>").count(), 2);
-        for part in [MERGE_TREE, ACCESS_CONTROL, &record("query_log"), &record("part_log")] {
+        for part in [MERGE_TREE, &disk(), ACCESS_CONTROL, &record("query_log"), &record("part_log")] {
             assert!(server.contains(&bare(part)), "{part}");
         }
         assert!(server.contains(&format!("<max_concurrent_queries>{QUERIES_AT_ONCE_MAX}<")));

@@ -98,6 +98,14 @@ impl CrashDisk {
         self.order(&format!("capacity {bytes}")).map(drop)
     }
 
+    /// Lets no more than so many more bytes fit than there are now.
+    ///
+    /// # Errors
+    /// Where the disk's process is gone.
+    pub fn leave_room(&self, bytes: u64) -> anyhow::Result<()> {
+        self.order(&format!("room {bytes}")).map(drop)
+    }
+
     fn order(&self, line: &str) -> anyhow::Result<String> {
         let mut answers = self.answers.lock();
         let mut orders = self.child.stdin.as_ref().context("no input")?;
@@ -148,9 +156,14 @@ fn obey(mount: &mut Mount, line: &str) -> anyhow::Result<String> {
         "outlive-process" => mount.outlive_process()?,
         "fail-syncs" => mount.device().lock().faults.failing_syncs = number.parse()?,
         "capacity" => mount.device().lock().faults.capacity_bytes = Some(number.parse()?),
+        "room" => {
+            let mut device = mount.device().lock();
+            let used = device.model()?.used_bytes();
+            device.faults.capacity_bytes = Some(used.saturating_add(number.parse()?));
+        }
         "short-writes" => mount.device().lock().faults.short_writes_percent = number.parse()?,
         _ => bail!(
-            "no such order: {line}; there are cut-after, is-on, cycle-power, outlive-process, fail-syncs, capacity, short-writes"
+            "no such order: {line}; there are cut-after, is-on, cycle-power, outlive-process, fail-syncs, capacity, room, short-writes"
         ),
     }
     Ok(DONE.to_owned())

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use async_trait::async_trait;
 use clickhouse::Client;
-use embedded::clickhouse::{ClickHouse, DATABASE};
+use embedded::clickhouse::{ClickHouse, DATABASE, KEPT_FREE_BYTES};
 use platform::http::auth::Role;
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -35,6 +35,8 @@ const VIEWERS: u32 = 12;
 /// Stores are full for so long at least: figures would follow in that time if there were room.
 const FULL: Duration = Duration::from_secs(4);
 const ROOM_BYTES: u64 = 1 << 40;
+/// Where the disks are full. The broker gets by with none. The warehouse takes less than it keeps free for full: what it was writing just then finds room.
+const ROOM_LEFT_BYTES: [u64; 2] = [0, KEPT_FREE_BYTES / 2];
 /// Which disks fill up: that of the broker, that of the warehouse, both.
 const WHICH: [Range<usize>; 3] = [0..1, 1..2, 0..2];
 const PAUSE: Duration = Duration::from_millis(100);
@@ -121,7 +123,9 @@ impl Stage {
         let fills = if round.is_control(AHEAD) { 1 } else { round.share(FILLS) };
         for _ in 0..fills {
             let which = if round.is_control(AHEAD) { 1 } else { chance.random_range(0..WHICH.len()) };
-            self.disks[WHICH[which].clone()].iter().try_for_each(|disk| disk.set_capacity(0))?;
+            for number in WHICH[which].clone() {
+                self.disks[number].leave_room(ROOM_LEFT_BYTES[number])?;
+            }
             self.come(VIEWERS).await?;
             sleep(FULL).await;
             let figures = self.figures().await?;
