@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::show::{Answer, ROLLED_UP};
 use super::{AsOf, FigureError, Figures};
 
-const MINUTE_MS: i64 = 60_000;
+const MINUTE_MS: u64 = 60_000;
 
 /// Where a show stands as of a position.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -59,9 +59,8 @@ impl Standing {
     /// Minutes from its start to its end, or to now; the last one may be shorter. 0 where the warehouse has no facts of it.
     pub(super) fn minutes(&self) -> u32 {
         let (Some(clock), Some(started_at)) = (self.clock, self.started_at) else { return 0 };
-        let duration_ms = (self.until_ms(clock) - started_at.millis()).max(0);
-        u32::try_from(duration_ms.div_euclid(MINUTE_MS) + i64::from(duration_ms % MINUTE_MS > 0))
-            .unwrap_or(u32::MAX)
+        let duration_ms = u64::try_from(self.until_ms(clock) - started_at.millis()).unwrap_or(0);
+        u32::try_from(duration_ms.div_ceil(MINUTE_MS)).unwrap_or(u32::MAX)
     }
 }
 

@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::time::sleep;
 
-use super::pipeline::{PATIENCE, warehouse, writer};
+use super::pipeline::{PATIENCE, promise_verified, tell_ahead, warehouse, writer};
 use crate::crash_disk::CrashDisk;
 use crate::harness::{Counts, FaultTest, Round, promise};
 
@@ -187,9 +187,7 @@ impl Stage {
     async fn tell_ahead(&mut self) -> anyhow::Result<()> {
         self.server.kill().await?;
         self.disks[1].set_capacity(ROOM_BYTES)?;
-        let head: u64 = self.last.position().parse()?;
-        let sql = "INSERT INTO loader_progress SELECT topic, partition, ?, time, offset + 1000, now64(3) FROM loading";
-        self.client.query(sql).bind(head).execute().await?;
+        tell_ahead(&self.client, self.last.position().parse()?).await?;
         self.server = Server::start("up", &self.settings).await?;
         self.creator = self.server.client("creator", &[Role::Creator]);
         self.server.ready().await
@@ -203,10 +201,7 @@ impl Stage {
             .output()
             .await
             .context("cannot start tally verify")?;
-        Ok(promise(ended.status.success(), || {
-            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            format!("tally verify: {} {}", text(&ended.stdout), text(&ended.stderr))
-        })?)
+        Ok(promise_verified(&ended)?)
     }
 
     async fn stop(self) -> anyhow::Result<()> {

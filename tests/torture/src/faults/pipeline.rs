@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Output;
 use std::time::{Duration, Instant};
 
 use analytics::figures::Figures;
@@ -217,6 +218,21 @@ pub(super) fn writer(warehouse: &ClickHouse) -> Client {
         .with_password(warehouse.writer().password.expose_secret())
         .with_database(DATABASE)
         .with_compression(Compression::None)
+}
+
+/// Tells progress up to a position, whatever is there: what a loader would do that is broken in this way.
+pub(super) async fn tell_ahead(client: &Client, head: u64) -> anyhow::Result<()> {
+    let sql =
+        "INSERT INTO loader_progress SELECT topic, partition, ?, time, offset + 1000, now64(3) FROM loading";
+    Ok(client.query(sql).bind(head).execute().await?)
+}
+
+/// Whether `tally verify`, which ended like this, found nothing.
+pub(super) fn promise_verified(ended: &Output) -> Result<(), Violation> {
+    promise(ended.status.success(), || {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        format!("tally verify: {} {}", text(&ended.stdout), text(&ended.stderr))
+    })
 }
 
 /// SIGKILL for the server of a data directory; its supervisor starts it again.

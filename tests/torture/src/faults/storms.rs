@@ -29,7 +29,7 @@ use tally_tests::cluster::free_port;
 use tally_tests::{Cluster, Server};
 use tempfile::TempDir;
 
-use super::pipeline::{Ledger, PATIENCE, dead_letters, kill_server, warehouse, writer};
+use super::pipeline::{Ledger, PATIENCE, dead_letters, kill_server, promise_verified, warehouse, writer};
 use super::read_models::Events;
 use crate::harness::{Counts, FaultTest, Round, promise};
 
@@ -169,11 +169,7 @@ impl Stage {
     /// Postgres and ClickHouse say of every show what the log says.
     async fn verify(&self) -> anyhow::Result<()> {
         let ended = self.cluster.run(&["verify"], &self.settings()).await?;
-        let told = || {
-            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            format!("tally verify: {} {}", text(&ended.stdout), text(&ended.stderr))
-        };
-        Ok(promise(ended.status.success(), told)?)
+        Ok(promise_verified(&ended)?)
     }
 
     async fn play(&mut self, round: &Round, chance: &mut StdRng) -> anyhow::Result<Counts> {

@@ -19,7 +19,7 @@ use rand::rngs::StdRng;
 use schemas::published::TOPIC;
 use tempfile::TempDir;
 
-use super::pipeline::{Ledger, kill_server, until, warehouse, writer};
+use super::pipeline::{Ledger, kill_server, tell_ahead, until, warehouse, writer};
 use super::read_models::{Events, ReadModels, history};
 use crate::harness::{Counts, FaultTest, Round};
 
@@ -175,8 +175,7 @@ impl Stage {
     async fn load_ahead(&mut self, late: &[(String, NewEvent)]) -> anyhow::Result<()> {
         self.trickle(late).await?;
         let head = self.ledger.head().map_or(0, |head| head.0);
-        let sql = "INSERT INTO loader_progress SELECT topic, partition, ?, time, offset + 1000, now64(3) FROM loading";
-        self.client.query(sql).bind(head).execute().await?;
+        tell_ahead(&self.client, head).await?;
         let loader = self.loader("second");
         self.ledger.loaded(&self.client).await?;
         loader.shutdown().await;
