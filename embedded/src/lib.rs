@@ -13,5 +13,6 @@ pub mod payments;
 pub mod postgres;
 mod supervision;
 
+pub use supervision::cache::fetched;
 pub use supervision::error::ServerError;
 pub use supervision::{ServerState, free_port};

@@ -4,6 +4,14 @@ use anyhow::Context;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::Value;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// Figures follow within this: a broker and a server may have to start first, and a history to pass.
+const FIGURES_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// The pause between two looks.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// A client with a token, or without.
 #[derive(Clone)]
@@ -83,6 +91,21 @@ impl Api {
     /// Where there is no answer.
     pub async fn get_after(&self, path: &str, written: &Answer) -> anyhow::Result<Answer> {
         self.send(Method::GET, path, &[("Tally-Min-Position", written.position())], None).await
+    }
+
+    /// GET of figures, once they are of a position or later; the last refusal where they never are.
+    ///
+    /// # Errors
+    /// Where there is no answer.
+    pub async fn get_figures(&self, path: &str, written: &Answer) -> anyhow::Result<Answer> {
+        let begun = Instant::now();
+        loop {
+            let answer = self.get_after(path, written).await?;
+            if answer.status != 503 || begun.elapsed() > FIGURES_TIMEOUT {
+                return Ok(answer);
+            }
+            sleep(LOOK).await;
+        }
     }
 
     /// POST.

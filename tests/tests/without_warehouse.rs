@@ -1,23 +1,12 @@
 //! A machine without Kafka and ClickHouse: everything but the figures goes on; once they are installed, figures are there of all that happened meanwhile.
 #![allow(clippy::unwrap_used, reason = "a stage that cannot be set fails the test")]
 
+use embedded::fetched;
 use platform::http::auth::Role;
 use serde_json::{Value, json};
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
-use std::time::Duration;
 use tally_tests::Server;
 use tally_tests::server::{data_dir, settings};
-use tokio::time::{Instant, sleep};
-
-/// A minute until they are tried again, and what they take to start.
-const PATIENCE: Duration = Duration::from_secs(180);
-
-/// Where set-up keeps what it fetched.
-fn fetched() -> PathBuf {
-    let named = std::env::var_os("TALLY_CACHE").filter(|named| !named.is_empty()).map(PathBuf::from);
-    named.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/tally"))
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_show_goes_on_and_its_figures_follow() -> anyhow::Result<()> {
@@ -39,21 +28,14 @@ async fn a_show_goes_on_and_its_figures_follow() -> anyhow::Result<()> {
     creator.get_after(&show, &said).await?.expect(200);
     creator.get(&format!("{show}/analytics")).await?.problem(503, "warehouse_unavailable");
 
-    for entry in fetched().read_dir()? {
+    for entry in fetched("").read_dir()? {
         let entry = entry?;
         let name = entry.file_name();
         if ["kafka-", "chdb-"].iter().any(|server| name.to_string_lossy().starts_with(server)) {
             symlink(entry.path(), nothing.path().join(name))?;
         }
     }
-    let begun = Instant::now();
-    let figures = loop {
-        let answer = creator.get_after(&format!("{show}/analytics"), &said).await?;
-        if answer.status != 503 || begun.elapsed() > PATIENCE {
-            break answer.expect(200);
-        }
-        sleep(Duration::from_millis(200)).await;
-    };
+    let figures = creator.get_figures(&format!("{show}/analytics"), &said).await?.expect(200);
     assert_eq!((&figures.body["messagesCount"], &figures.body["uniqueViewers"]), (&json!(1), &json!(1)));
     server.stop().await
 }

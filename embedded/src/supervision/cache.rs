@@ -4,7 +4,8 @@ use std::env;
 use std::path::PathBuf;
 
 /// The directory of something fetched: in `$TALLY_CACHE`, by default `~/.cache/tally`.
-pub(crate) fn fetched(name: &str) -> PathBuf {
+#[must_use]
+pub fn fetched(name: &str) -> PathBuf {
     let set = |variable: &str| env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
     set("TALLY_CACHE")
         .or_else(|| set("HOME").map(|home| home.join(".cache/tally")))

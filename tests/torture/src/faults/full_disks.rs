@@ -5,16 +5,15 @@
 
 use std::ops::Range;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use async_trait::async_trait;
 use clickhouse::Client;
-use embedded::clickhouse::{ClickHouse, DATABASE, KEPT_FREE_BYTES};
+use embedded::clickhouse::{ClickHouse, KEPT_FREE_BYTES};
 use platform::http::auth::Role;
 use rand::Rng;
 use rand::rngs::StdRng;
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tally_tests::server::{Settings, binary, data_dir, settings};
 use tally_tests::{Answer, Api, Server};
@@ -22,7 +21,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::time::sleep;
 
-use super::pipeline::{PATIENCE, promise_verified, tell_ahead, warehouse, writer};
+use super::pipeline::{promise_verified, settings_of, tell_ahead, warehouse, writer};
 use crate::crash_disk::CrashDisk;
 use crate::harness::{Counts, FaultTest, Round, promise};
 
@@ -39,7 +38,6 @@ const ROOM_BYTES: u64 = 1 << 40;
 const ROOM_LEFT_BYTES: [u64; 2] = [0, KEPT_FREE_BYTES / 2];
 /// Which disks fill up: that of the broker, that of the warehouse, both.
 const WHICH: [Range<usize>; 3] = [0..1, 1..2, 0..2];
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Disks without room.
 pub(super) struct FullDisks;
@@ -95,18 +93,10 @@ impl Stage {
         let disks = [disk("kafka")?, disk("clickhouse")?];
         let warehouse = warehouse(data.path()).await?;
         let mut settings = settings(data.path());
-        let user = warehouse.writer();
-        for (name, value) in [
-            ("DATA__WAREHOUSE", "true"),
-            ("CLICKHOUSE__URL", &warehouse.url()),
-            ("CLICKHOUSE__DATABASE", DATABASE),
-            ("CLICKHOUSE__USER", user.user),
-            ("CLICKHOUSE__PASSWORD", user.password.expose_secret()),
-            // that stores have no room is no news here
-            ("TELEMETRY__LOG", "off"),
-        ] {
-            settings.insert(format!("TALLY_{name}"), value.to_owned());
-        }
+        settings.extend(settings_of(&warehouse).map(|(name, value)| (name.to_owned(), value)));
+        settings.insert("TALLY_DATA__WAREHOUSE".to_owned(), "true".to_owned());
+        // that stores have no room is no news here
+        settings.insert("TALLY_TELEMETRY__LOG".to_owned(), "off".to_owned());
         let client = writer(&warehouse);
         let server = Server::start("up", &settings).await?;
         server.ready().await?;
@@ -128,7 +118,7 @@ impl Stage {
             }
             self.come(VIEWERS).await?;
             sleep(FULL).await;
-            let figures = self.figures().await?;
+            let figures = self.creator.get_after(&self.figures(), &self.last).await?;
             anyhow::ensure!(figures.status == 503, "the disks are not full: {}", figures.text);
             self.come(VIEWERS).await?;
             if round.is_control(AHEAD) {
@@ -159,21 +149,14 @@ impl Stage {
         Ok(())
     }
 
-    async fn figures(&self) -> anyhow::Result<Answer> {
-        self.creator.get_after(&format!("{}/analytics", self.show), &self.last).await
+    fn figures(&self) -> String {
+        format!("{}/analytics", self.show)
     }
 
     /// Waits until figures are of now, and looks whether they are right.
     async fn count(&self) -> anyhow::Result<()> {
-        let begun = Instant::now();
-        let answer = loop {
-            let answer = self.figures().await?;
-            if answer.status == 200 {
-                break answer;
-            }
-            promise(begun.elapsed() < PATIENCE, || format!("figures never follow: {}", answer.text))?;
-            sleep(PAUSE).await;
-        };
+        let answer = self.creator.get_figures(&self.figures(), &self.last).await?;
+        promise(answer.status == 200, || format!("figures never follow: {}", answer.text))?;
         for figure in ["uniqueViewers", "totalViews", "messagesCount"] {
             let told = answer.body[figure].as_u64();
             promise(told == Some(self.viewers), || {

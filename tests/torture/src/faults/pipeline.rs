@@ -153,6 +153,17 @@ impl Ledger {
     }
 }
 
+/// Where a service finds this warehouse, in place of one of its own.
+pub(super) fn settings_of(warehouse: &ClickHouse) -> [(&'static str, String); 4] {
+    let writer = warehouse.writer();
+    [
+        ("TALLY_CLICKHOUSE__URL", warehouse.url()),
+        ("TALLY_CLICKHOUSE__DATABASE", DATABASE.to_owned()),
+        ("TALLY_CLICKHOUSE__USER", writer.user.to_owned()),
+        ("TALLY_CLICKHOUSE__PASSWORD", writer.password.expose_secret().to_owned()),
+    ]
+}
+
 /// Waits until something holds; a promise that it will.
 pub(super) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) -> Result<(), Violation> {
     let start = Instant::now();

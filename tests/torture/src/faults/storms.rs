@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use async_trait::async_trait;
 use clickhouse::Client;
-use embedded::clickhouse::{ClickHouse, DATABASE};
+use embedded::clickhouse::ClickHouse;
 use embedded::kafka::{Kafka, KafkaConfig};
 use generator::{Edge, History, Options, PlainEdge};
 use platform::event_log::eventstore::EventStoreLog;
@@ -23,13 +23,14 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use rustix::process::{Pid, Signal, kill_process};
 use schemas::published::{PARTITIONS, TOPIC};
 use schemas::{Envelope, Event};
-use secrecy::ExposeSecret;
 use sqlx::PgPool;
 use tally_tests::cluster::free_port;
 use tally_tests::{Cluster, Server};
 use tempfile::TempDir;
 
-use super::pipeline::{Ledger, PATIENCE, dead_letters, kill_server, promise_verified, warehouse, writer};
+use super::pipeline::{
+    Ledger, PATIENCE, dead_letters, kill_server, promise_verified, settings_of, warehouse, writer,
+};
 use super::read_models::Events;
 use crate::harness::{Counts, FaultTest, Round, promise};
 
@@ -153,17 +154,12 @@ impl Stage {
         self.cluster.service(name, &self.settings()).await
     }
 
-    fn settings(&self) -> [(&'static str, String); 6] {
-        let writer = self.warehouse.writer();
-        [
-            ("TALLY_KAFKA__BROKERS", self.kafka.bootstrap()),
-            ("TALLY_CLICKHOUSE__URL", self.warehouse.url()),
-            ("TALLY_CLICKHOUSE__DATABASE", DATABASE.to_owned()),
-            ("TALLY_CLICKHOUSE__USER", writer.user.to_owned()),
-            ("TALLY_CLICKHOUSE__PASSWORD", writer.password.expose_secret().to_owned()),
-            // that stores are away is no news here
-            ("TALLY_TELEMETRY__LOG", "off".to_owned()),
-        ]
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let mut settings = Vec::from(settings_of(&self.warehouse));
+        settings.push(("TALLY_KAFKA__BROKERS", self.kafka.bootstrap()));
+        // that stores are away is no news here
+        settings.push(("TALLY_TELEMETRY__LOG", "off".to_owned()));
+        settings
     }
 
     /// Postgres and ClickHouse say of every show what the log says.
