@@ -3,6 +3,7 @@
 //! Figures of one show are computed from the facts without repeats, as of any position of the log. Figures of many shows (a creator's, the
 //! platform's) are computed from roll-ups, which [`rollup`] makes by the same definitions.
 
+mod advice;
 mod as_of;
 mod behaviour;
 mod catalogue;
@@ -28,6 +29,7 @@ mod survival;
 mod timeline;
 mod trouble;
 
+pub use advice::{Advice, Compared, MIN_SHOWS_FOR_ADVICE, advice};
 pub use as_of::AsOf;
 pub use behaviour::Behaviour;
 pub use catalogue::{Figure, catalogue};
@@ -38,8 +40,8 @@ pub use demographics::{Demographics, Group, K_ANONYMITY, k_anonymous};
 pub use evidence::{EventCount, EventReference};
 pub use growth::{Cohort, Returning};
 pub use latest::Latest;
-pub use peak_times::{Advice, HourOfWeek, MIN_SHOWS_FOR_ADVICE, advice};
-pub use platform::{PeakUsage, PopularShow};
+pub use peak_times::HourOfWeek;
+pub use platform::{PeakUsage, PopularRank, PopularShow};
 pub use presence::Presence;
 pub use revenue::{PaidMinute, Revenue, RevenueByDay};
 pub use show::ShowFigures;

@@ -10,4 +10,5 @@ pub mod limits;
 pub mod page;
 pub mod position;
 pub mod problem;
+pub mod query;
 pub mod server;

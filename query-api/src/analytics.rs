@@ -12,6 +12,8 @@ mod explain;
 mod export;
 mod facts;
 mod growth;
+mod minutes;
+mod moment;
 mod peak_times;
 mod period;
 mod platform;

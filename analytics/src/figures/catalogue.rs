@@ -153,6 +153,7 @@ static CATALOGUE: [Figure; 19] = [
     },
     Figure {
         label: "content types",
+        remarks: &[PEAK_TIMES, MANY],
         ..figure(
             "contentTypes",
             "persons and money by category",

@@ -4,6 +4,7 @@ use clickhouse::Row;
 use schemas::Money;
 use serde::Deserialize;
 
+use super::advice::Compared;
 use super::revenue::amounts;
 use super::{Estimate, FigureError, Figures, Period, Scope, scope};
 
@@ -20,6 +21,12 @@ pub struct ContentType {
     pub tips: Vec<Money>,
 }
 
+impl Compared for ContentType {
+    fn concurrent(&self) -> Estimate {
+        self.concurrent
+    }
+}
+
 const CATEGORIES: &str = concat!(
     "
 SELECT
@@ -34,7 +41,7 @@ FROM (
         category,
         count() AS shows,
         avg(if(duration_ms = 0, 0, watch_ms / duration_ms)) AS mean,
-        if(shows < 2, 0, stddevSamp(if(duration_ms = 0, 0, watch_ms / duration_ms))) AS deviation,
+        if(shows < 2, 0, stddevSampStable(if(duration_ms = 0, 0, watch_ms / duration_ms))) AS deviation,
         sum(watch_ms) AS watched_ms,
         sumMap([currency], [tips]) AS sums
     FROM shows

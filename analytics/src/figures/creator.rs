@@ -24,6 +24,12 @@ pub struct AudienceTotals {
     pub possible_watch_ms: i64,
     /// Messages shown.
     pub messages: u64,
+    /// Reactions.
+    pub reactions: u64,
+    /// Viewers who wrote, reacted or tipped.
+    pub engaged: u64,
+    /// Viewers who tipped.
+    pub tippers: u64,
 }
 
 impl AudienceTotals {
@@ -39,6 +45,18 @@ impl AudienceTotals {
         ratio(self.watch_ms, self.duration_ms)
     }
 
+    /// Viewers who wrote, reacted or tipped ÷ viewers.
+    #[must_use]
+    pub fn engagement_rate(&self) -> f64 {
+        ratio(signed(self.engaged), signed(self.unique_viewers))
+    }
+
+    /// Viewers who tipped ÷ viewers.
+    #[must_use]
+    pub fn tip_conversion(&self) -> f64 {
+        ratio(signed(self.tippers), signed(self.unique_viewers))
+    }
+
     /// `Σ watchTime ÷ Σ (first join → end)`.
     #[must_use]
     pub fn viewer_retention(&self) -> f64 {
@@ -46,20 +64,32 @@ impl AudienceTotals {
     }
 }
 
-/// Persons are counted once however often they stand there, so they need no look for repeats.
+/// Persons are counted once however often they stand there, and a repeat knows nothing of them that does not hold: so they need no look for repeats.
 const TOTALS: &str = concat!(
     "
+WITH (
+    SELECT (
+        uniqExact(person),
+        uniqExactIf(person, messages > 0 OR has_reacted OR tips_count > 0),
+        uniqExactIf(person, tips_count > 0)
+    )
+    FROM rollup_show_viewers
+    WHERE ",
+    scope!(),
+    "
+) AS persons
 SELECT
     count() AS shows,
     sum(s.total_views) AS total_views,
-    assumeNotNull((SELECT uniqExact(person) FROM rollup_show_viewers WHERE ",
-    scope!(),
-    ")) AS unique_viewers,
+    assumeNotNull(persons.1) AS unique_viewers,
     max(s.peak_viewers) AS peak_viewers,
     sum(s.duration_ms) AS duration_ms,
     sum(s.watch_ms) AS watch_ms,
     sum(s.possible_watch_ms) AS possible_watch_ms,
-    sum(s.messages) AS messages
+    sum(s.messages) AS messages,
+    sum(s.reactions) AS reactions,
+    assumeNotNull(persons.2) AS engaged,
+    assumeNotNull(persons.3) AS tippers
 FROM shows AS s
 WHERE ",
     scope!()

@@ -49,6 +49,10 @@ pub struct Export {
 impl Export {
     /// Asks, and waits for the first bytes: what the warehouse refuses is told before anything is promised.
     async fn begin(query: Query, format: Format) -> Result<Self, FigureError> {
+        // what readers of CSV expect: nothing where there is nothing, and times with their zone
+        let query = query
+            .with_setting("format_csv_null_representation", "")
+            .with_setting("date_time_output_format", "iso");
         let mut cursor = query.fetch_bytes(format.name())?;
         let first = cursor.next().await?;
         Ok(Self { first, cursor })
@@ -200,14 +204,17 @@ WHERE ",
     " ORDER BY started_at, show_id, person"
 );
 
-/// A cell in the type of its column. No text can be cast to a map: its pairs are taken apart first, and it has no place for a missing value.
-fn cell(column: Column, number: usize) -> String {
-    let text = if column.kind.starts_with("Map") {
-        format!("extractKeyValuePairs(assumeNotNull(r[{number}]))")
-    } else {
-        format!("r[{number}]")
-    };
-    format!("CAST({text}, '{}') AS {}", column.kind, column.name)
+/// A cell in the type of its column. No text can be cast to a map: its pairs are taken apart first, and it has no place for a missing value. CSV has no maps: there
+/// it is a JSON object.
+fn cell(column: Column, number: usize, format: Format) -> String {
+    let Column { name, kind } = column;
+    match (kind.starts_with("Map"), format) {
+        (false, _) => format!("CAST(r[{number}], '{kind}') AS {name}"),
+        (true, Format::Csv) => format!("concat('{{', assumeNotNull(r[{number}]), '}}') AS {name}"),
+        (true, Format::Parquet) => {
+            format!("CAST(extractKeyValuePairs(assumeNotNull(r[{number}])), '{kind}') AS {name}")
+        }
+    }
 }
 
 impl Figures {
@@ -257,7 +264,7 @@ impl Figures {
         // one literal, whatever the size: a literal for each cell would be thousands of nodes to the parser
         let literal = text.replace('\\', "\\\\").replace('\'', "\\'");
         let cells: Vec<String> =
-            columns.iter().zip(1..).map(|(column, number)| cell(*column, number)).collect();
+            columns.iter().zip(1..).map(|(column, number)| cell(*column, number, format)).collect();
         let sql = format!(
             "SELECT {} FROM (SELECT arrayJoin(JSONExtract('{literal}', 'Array(Array(Nullable(String)))')) AS r)",
             cells.join(", ")

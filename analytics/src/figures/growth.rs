@@ -68,37 +68,52 @@ SELECT
 FROM viewers"
 );
 
-/// A visit counts in the month in which a person came first into a show. The months of a person are bits, counted from the first of all, with room for 21 years:
-/// sets of dates take twice the time.
+/// A visit counts in the month in which a person came first into a show. The months of a person are bits, counted from the first of the period, with room for
+/// 21 years: sets of dates take twice the time. Visits of before only tell who is new; a repeat of one changes no minimum.
 const COHORTS: &str = concat!(
     "
 WITH (SELECT min(first_joined_at) FROM rollup_show_viewers WHERE ",
     scope!(),
     ") AS begin
 SELECT
-    formatDateTime(addMonths(first, months[1]), '%Y-%m') AS first_month,
-    formatDateTime(addMonths(first, arrayJoin(months)), '%Y-%m') AS month,
+    formatDateTime(c.first, '%Y-%m') AS first_month,
+    formatDateTime(
+        addMonths(toStartOfMonth(toDate(assumeNotNull(begin), {time_zone:String})), arrayJoin(months)), '%Y-%m'
+    ) AS month,
     sum(c.persons) AS persons
 FROM (
     SELECT
-        toStartOfMonth(toDate(assumeNotNull(begin), {time_zone:String})) AS first,
+        first,
         arrayFilter(month -> bitAnd(bitShiftRight(bits, month), 1) = 1, range(256)) AS months,
         count() AS persons
     FROM (
         SELECT
             person,
-            groupBitOr(bitShiftLeft(
-                toUInt256(1),
-                toRelativeMonthNum(first_joined_at, {time_zone:String})
-                    - toRelativeMonthNum(assumeNotNull(begin), {time_zone:String})
-            )) AS bits
-        FROM show_viewers
-        WHERE ",
+            toStartOfMonth(toDate(min(v.joined_at), {time_zone:String})) AS first,
+            groupBitOr(v.bit) AS bits
+        FROM (
+            SELECT
+                person,
+                first_joined_at AS joined_at,
+                toUInt256(bitShiftLeft(
+                    toUInt256(1),
+                    toRelativeMonthNum(first_joined_at, {time_zone:String})
+                        - toRelativeMonthNum(assumeNotNull(begin), {time_zone:String})
+                )) AS bit
+            FROM show_viewers
+            WHERE ",
     scope!(),
     "
+            UNION ALL
+            SELECT person, first_joined_at, toUInt256(0)
+            FROM rollup_show_viewers
+            WHERE ({everybody:UInt8} OR creator = {creator:UUID})
+                AND started_at < fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')
+        ) AS v
         GROUP BY person
+        HAVING bits != 0
     )
-    GROUP BY bits
+    GROUP BY first, bits
 ) AS c
 GROUP BY first_month, month
 ORDER BY first_month, month"
@@ -124,7 +139,7 @@ impl Figures {
         Ok(query.fetch_one().await?)
     }
 
-    /// Cohorts by month of first visit, among the shows that started in a period.
+    /// Cohorts by month of first visit in the scope, also before the period: who of each came to shows that started in it, and when.
     ///
     /// # Errors
     /// [`FigureError::Warehouse`].

@@ -4,6 +4,7 @@ use clickhouse::Row;
 use schemas::Money;
 use serde::Deserialize;
 
+use super::advice::Compared;
 use super::revenue::amounts;
 use super::{Estimate, FigureError, Figures, Period, Scope, scope};
 
@@ -20,43 +21,10 @@ pub struct HourOfWeek {
     pub tips: Vec<Money>,
 }
 
-/// Advice needs at least so many shows in an hour: `docs/metrics.md`.
-pub const MIN_SHOWS_FOR_ADVICE: u64 = 3;
-
-/// How many hours are advised at most.
-const ADVISED_MAX: usize = 3;
-
-/// An hour of the week that is worth trying again.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Advice {
-    /// 1 is Monday, 7 is Sunday.
-    pub weekday: u8,
-    /// 0 to 23.
-    pub hour: u8,
-    /// Average concurrent viewers.
-    pub concurrent: Estimate,
-    /// Whether even the low end of the interval is above the mean of all hours that can be judged.
-    pub is_clear: bool,
-}
-
-/// The best hours among those with enough shows, best first.
-#[must_use]
-pub fn advice(hours: &[HourOfWeek]) -> Vec<Advice> {
-    let mut judged: Vec<&HourOfWeek> =
-        hours.iter().filter(|hour| hour.concurrent.shows >= MIN_SHOWS_FOR_ADVICE).collect();
-    judged.sort_by(|a, b| b.concurrent.mean.total_cmp(&a.concurrent.mean));
-    #[expect(clippy::cast_precision_loss, reason = "a week has 168 hours")]
-    let mean = judged.iter().map(|hour| hour.concurrent.mean).sum::<f64>() / judged.len().max(1) as f64;
-    judged
-        .iter()
-        .take(ADVISED_MAX)
-        .map(|hour| Advice {
-            weekday: hour.weekday,
-            hour: hour.hour,
-            concurrent: hour.concurrent,
-            is_clear: hour.concurrent.interval.is_some_and(|(low, _)| low > mean),
-        })
-        .collect()
+impl Compared for HourOfWeek {
+    fn concurrent(&self) -> Estimate {
+        self.concurrent
+    }
 }
 
 /// Made of quarters of an hour, since some time zones differ from others by quarters.
@@ -75,7 +43,7 @@ FROM (
         hour,
         countIf(air_ms > 0) AS shows,
         if(shows = 0, 0, avgIf(watched_ms / air_ms, air_ms > 0)) AS mean,
-        if(shows < 2, 0, stddevSampIf(watched_ms / air_ms, air_ms > 0)) AS deviation,
+        if(shows < 2, 0, stddevSampStableIf(watched_ms / air_ms, air_ms > 0)) AS deviation,
         sumMap([code], [taken]) AS sums
     FROM (
         SELECT
@@ -133,24 +101,5 @@ impl Figures {
                 })
             })
             .collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_hours_with_enough_shows_are_advised() {
-        let hour = |hour, shows, mean| HourOfWeek {
-            weekday: 1,
-            hour,
-            concurrent: Estimate::new(shows, mean, 0.5),
-            tips: Vec::new(),
-        };
-        let advised = advice(&[hour(1, 2, 99.0), hour(2, 3, 10.0), hour(3, 30, 20.0), hour(4, 30, 1.0)]);
-        assert_eq!(advised.iter().map(|hour| hour.hour).collect::<Vec<_>>(), vec![3, 2, 4]);
-        assert!(advised[0].is_clear && !advised[1].is_clear && !advised[2].is_clear);
-        assert_eq!(advice(&[hour(1, 2, 99.0)]), Vec::new());
     }
 }

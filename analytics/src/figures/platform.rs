@@ -2,7 +2,8 @@
 
 use clickhouse::Row;
 use schemas::{PersonId, ShowId};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{FigureError, Figures, Period, Scope, scope};
 
@@ -48,6 +49,25 @@ pub struct PeakUsage {
     pub peak: f64,
 }
 
+impl PopularShow {
+    /// Where it stands among the others: the next ones come after it.
+    #[must_use]
+    pub fn rank(&self) -> PopularRank {
+        PopularRank { unique_viewers: self.unique_viewers, watch_ms: self.watch_ms, show: self.show_id.0 }
+    }
+}
+
+/// A place in the list of popular shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PopularRank {
+    /// Persons who watched.
+    pub unique_viewers: u64,
+    /// Time watched, in milliseconds.
+    pub watch_ms: i64,
+    /// The show.
+    pub show: Uuid,
+}
+
 const POPULAR: &str = concat!(
     "
 SELECT show_id, creator, title, category, unique_viewers, peak_viewers, watch_ms
@@ -55,6 +75,8 @@ FROM shows
 WHERE ",
     scope!(),
     "
+    AND (unique_viewers, watch_ms) <= ({after_viewers:UInt64}, {after_ms:Int64})
+    AND ((unique_viewers, watch_ms) != ({after_viewers:UInt64}, {after_ms:Int64}) OR show_id > {after_show:UUID})
 ORDER BY unique_viewers DESC, watch_ms DESC, show_id
 LIMIT {limit:UInt32}"
 );
@@ -83,7 +105,7 @@ GROUP BY weekday, hour
 ORDER BY weekday, hour";
 
 impl Figures {
-    /// The shows of a period that most people watched.
+    /// The shows of a period that most people watched, from the first on or after a place in the list.
     ///
     /// # Errors
     /// [`FigureError::Warehouse`].
@@ -91,9 +113,14 @@ impl Figures {
         &self,
         scope: Scope,
         period: Period,
+        after: Option<PopularRank>,
         limit: u32,
     ) -> Result<Vec<PopularShow>, FigureError> {
-        Ok(self.of_scope(POPULAR, scope, period).param("limit", limit).fetch_all().await?)
+        let first = PopularRank { unique_viewers: u64::MAX, watch_ms: i64::MAX, show: Uuid::nil() };
+        let PopularRank { unique_viewers, watch_ms, show } = after.unwrap_or(first);
+        let query = self.of_scope(POPULAR, scope, period).param("limit", limit);
+        let query = query.param("after_viewers", unique_viewers).param("after_ms", watch_ms);
+        Ok(query.param("after_show", show.to_string()).fetch_all().await?)
     }
 
     /// When people watch: the hours of the week.

@@ -51,6 +51,12 @@ impl Standing {
         is_final(&self.status, self.pending_tips)
     }
 
+    /// When the last of the events was that it counts; its end, where its facts expired.
+    #[must_use]
+    pub fn last_event_at(&self) -> Option<Timestamp> {
+        self.clock.map(|clock| Timestamp::from_millis(clock.last_ms)).or(self.ended_at)
+    }
+
     /// Up to when it counts.
     fn until_ms(&self, clock: Clock) -> i64 {
         self.ended_at.map_or(clock.last_ms.max(clock.as_of.time.millis()), Timestamp::millis)

@@ -39,6 +39,8 @@ impl Audience {
             plan(0, Some(1), MINUTE_MS, evening(9), true),
             plan(0, Some(0), 90 * MINUTE_MS, evening(PERSONS), true),
             plan(1, None, 100 * MINUTE_MS, evening(7), false),
+            // another show of the creator's and of the category, in other money, of which some comes in the hour after
+            Plan { currency: false, paid_later: 1, ..plan(0, Some(0), 170 * MINUTE_MS, evening(6), true) },
         ];
         Self { shows: world::world(&plans) }
     }

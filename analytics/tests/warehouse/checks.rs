@@ -77,12 +77,7 @@ fn check_figures(found: &ShowFigures, seen: &Seen<'_>) {
         watch_ms: seen.watch_ms(),
         possible_watch_ms: seen.possible_ms(),
         messages: seen.count(|event| u64::from(matches!(event, ShowEvent::Chat(ChatEvent::Posted(_))))),
-        reactions: seen.count(|event| match event {
-            ShowEvent::Interaction(InteractionEvent::Reactions(counted)) => {
-                counted.counts.values().map(|count| u64::from(*count)).sum()
-            }
-            _ => 0,
-        }),
+        reactions: seen.reactions(),
         engaged: engaged.union(&tippers).count() as u64,
         tippers: tippers.len() as u64,
         total_tips: seen.tips().into_iter().fold(Money::zero(currency), total),

@@ -168,6 +168,15 @@ impl<'a> Seen<'a> {
     }
 
     /// Viewers who wrote, who reacted, who tipped.
+    pub fn reactions(&self) -> u64 {
+        self.count(|event| match event {
+            ShowEvent::Interaction(InteractionEvent::Reactions(counted)) => {
+                counted.counts.values().map(|count| u64::from(*count)).sum()
+            }
+            _ => 0,
+        })
+    }
+
     pub fn acting(&self) -> [BTreeSet<PersonId>; 3] {
         let viewers = self.persons();
         let mut acting = [BTreeSet::new(), BTreeSet::new(), BTreeSet::new()];

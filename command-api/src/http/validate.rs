@@ -4,6 +4,7 @@ use platform::http::amount::Amount;
 use platform::http::problem::Problem;
 use schemas::{Currency, MessageId, Money, SessionId};
 use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 
 /// Longest title, in code points.
 const TITLE_MAX: usize = 140;
@@ -151,8 +152,27 @@ pub(super) fn country(raw: &str) -> Result<String, Problem> {
     is_code.then(|| raw.to_ascii_uppercase()).ok_or_else(problem)
 }
 
+/// A name as cities have them, `'s-Hertogenbosch`, `Frankfurt (Oder)`, `St. John’s`. It leaves the log in the clear, and stands in creators' files: so it is
+/// no sentence, no address of the web, and nothing that a spreadsheet takes for a formula.
 pub(super) fn city(raw: &str) -> Result<String, Problem> {
-    text("location.city", raw, 1, CITY_MAX)
+    // within words of some scripts
+    let joins = |character| matches!(character, '\u{200c}' | '\u{200d}');
+    let is_within = |character: char| {
+        character.is_alphanumeric()
+            || is_combining_mark(character)
+            || joins(character)
+            || " '’‘-.,()/&·".contains(character)
+    };
+    let name = text("location.city", raw, 1, CITY_MAX)?;
+    let begins = name.starts_with(|first: char| first.is_alphanumeric() || "'’‘".contains(first));
+    if begins && name.contains(char::is_alphabetic) && name.chars().all(is_within) {
+        Ok(name)
+    } else {
+        Err(Problem::invalid_field(
+            "location.city",
+            "send the name of a city: letters, spaces, hyphens and the like",
+        ))
+    }
 }
 
 /// An amount in a currency, as exact as the currency is.
@@ -199,6 +219,49 @@ mod tests {
             ["javascript:alert(1)", "/a.png", "https://", "ftp://example.com/a", "https://u:p@example.com/"]
         {
             assert!(thumbnail_url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn cities_have_names() {
+        let good = [
+            "Berlin",
+            "New York",
+            "'s-Hertogenbosch",
+            "Frankfurt (Oder)",
+            "St. John’s",
+            "Biel/Bienne",
+            "København",
+            "東京",
+            "6th of October City",
+            "नई दिल्ली",
+            "กรุงเทพมหานคร",
+            "Ḩomş",
+            "L’Aquila",
+            "Saint-Denis, Réunion",
+        ];
+        for name in good {
+            assert_eq!(city(name).unwrap(), name.nfc().collect::<String>());
+        }
+        let long = "x".repeat(CITY_MAX + 1);
+        for bad in [
+            "",
+            " ",
+            "=HYPERLINK(\"http://x\")",
+            "+1",
+            "-Berlin",
+            "@SUM(A1)",
+            "12345",
+            "https://x.org",
+            "a\nb",
+            "a\tb",
+            "<b>",
+            "me@example.org",
+            "a;b",
+            "a|b",
+            &long,
+        ] {
+            assert!(city(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Lists, a page at a time: opaque cursors that survive neither tampering nor a change of their meaning.
 
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use super::problem::Problem;
+use super::query::Query;
 
 /// Items of a page where the client does not say.
 pub const PAGE_LIMIT_DEFAULT: u32 = 50;
@@ -84,8 +85,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Page {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let Query(query) = Query::<PageQuery>::try_from_uri(&parts.uri)
-            .map_err(|_| Problem::bad_request("malformed_query", "send each query parameter once"))?;
+        let Query(query) = Query::<PageQuery>::of(&parts.uri)?;
         let limit = match query.limit.as_deref() {
             None | Some("") => PAGE_LIMIT_DEFAULT,
             Some(limit) => parse_limit(limit)?,

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::Insight;
 use super::documents::{AsOfDocument, GroupDocument, by_visit};
 use super::export::{FormatQuery, Tabular, Wanted, column};
+use super::moment::{AsOfQuery, Moment};
 use super::period::{Asked, PeriodDocument};
 use super::refusals::{ForCreator, ForShow};
 
@@ -108,7 +109,7 @@ impl Shown {
     path = "/api/v1/streams/{id}/analytics/audience",
     tag = "Figures",
     operation_id = "getStreamAudience",
-    params(("id" = String, Path, description = "The stream"), FormatQuery),
+    params(("id" = String, Path, description = "The stream"), AsOfQuery, FormatQuery),
     responses(
         (status = 200, description = "Persons by country, city, device, new or returning", body = StreamAudience),
         ForShow,
@@ -118,11 +119,11 @@ impl Shown {
 pub(super) async fn of_stream(
     State(insight): State<Arc<Insight>>,
     Authenticated(caller): Authenticated,
-    min: MinPosition,
+    at: Moment,
     wanted: Wanted,
     Path(stream_id): Path<String>,
 ) -> Result<Response, Problem> {
-    let about = insight.about_show(&stream_id, &caller, min).await?;
+    let about = insight.about_show(&stream_id, &caller, at).await?;
     let warehouse = &insight.warehouse;
     let (about, standing) = insight.standing(about).await?;
     let (demographics, returning) = futures::try_join!(

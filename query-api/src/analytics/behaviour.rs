@@ -42,7 +42,7 @@ pub(super) struct PlatformBehaviour {
     engagement_rate: f64,
     /// Share of viewers who tipped.
     tip_conversion: f64,
-    /// By month of the first visit within the period, in its time zone.
+    /// By month of the first visit, also where that was before the period, in its time zone.
     cohorts: Vec<CohortDocument>,
     period: PeriodDocument,
     as_of: AsOfDocument,

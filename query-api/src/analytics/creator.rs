@@ -39,6 +39,11 @@ pub(super) struct Totals {
     /// Share of the time that they could have watched, 0 to 1.
     viewer_retention: f64,
     messages_count: u64,
+    reactions_count: u64,
+    /// Share of viewers who wrote, reacted or tipped.
+    engagement_rate: f64,
+    /// Share of viewers who tipped.
+    tip_conversion: f64,
     /// Viewers who had watched before the period.
     returning_viewers: u64,
     returning_share: f64,
@@ -113,6 +118,9 @@ impl Totals {
             average_concurrent: rounded(audience.average_concurrent()),
             viewer_retention: rounded(audience.viewer_retention()),
             messages_count: audience.messages,
+            reactions_count: audience.reactions,
+            engagement_rate: rounded(audience.engagement_rate()),
+            tip_conversion: rounded(audience.tip_conversion()),
             returning_viewers: returning.returning,
             returning_share: rounded(returning.share()),
             total_tips: Amounts::of(revenue.iter().map(|revenue| &revenue.tips)),

@@ -80,6 +80,11 @@ pub(super) fn by_visit(returning: &Returning) -> Vec<Group> {
     k_anonymous(groups.map(|(name, persons)| Group { name: name.to_owned(), persons }).collect(), K_ANONYMITY)
 }
 
+/// How sure an advice is.
+pub(super) fn confidence(is_clear: bool) -> &'static str {
+    if is_clear { "CLEAR" } else { "TENTATIVE" }
+}
+
 /// The 95 % confidence interval of an estimate, where there is one.
 pub(super) fn interval(estimate: &Estimate) -> (Option<f64>, Option<f64>) {
     estimate.interval.map(|(low, high)| (rounded(low), rounded(high))).unzip()

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use ::analytics::figures::{EventCount, EventReference, Figure, catalogue};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use platform::http::auth::Authenticated;
 use platform::http::json::json;
 use platform::http::page::{Page, Paged};
-use platform::http::position::MinPosition;
 use platform::http::problem::Problem;
+use platform::http::query::Query;
 use schemas::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -21,6 +21,7 @@ use uuid::Uuid;
 use super::Insight;
 use super::documents::AsOfDocument;
 use super::export::answer;
+use super::moment::{AsOfQuery, Moment};
 use super::rights::AboutShow;
 use super::stream::StreamAnalytics;
 
@@ -171,12 +172,13 @@ pub(super) async fn list(_: Authenticated) -> Response {
     params(
         ("name" = String, Path, description = "The figure, such as viewerRetention"),
         AboutQuery,
+        AsOfQuery,
         ("limit" = Option<u32>, Query, description = "Events of a page, at most 200"),
         ("cursor" = Option<String>, Query, description = "The nextCursor of the page before"),
     ),
     responses(
         (status = 200, description = "The definition; with a stream also the events behind the figure", body = Explanation),
-        (status = 403, description = "Only for the stream's creator, moderators and administrators", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Only for the stream's creator and administrators", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "Unknown figure or stream", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The warehouse is away, overloaded, still loading, or not that far", body = Problem, content_type = "application/problem+json"),
     ),
@@ -185,7 +187,7 @@ pub(super) async fn list(_: Authenticated) -> Response {
 pub(super) async fn get(
     State(insight): State<Arc<Insight>>,
     Authenticated(caller): Authenticated,
-    min: MinPosition,
+    at: Moment,
     page: Page,
     Query(AboutQuery { stream_id }): Query<AboutQuery>,
     Path(name): Path<String>,
@@ -197,7 +199,7 @@ pub(super) async fn get(
         let explanation = Explanation { figure: figure.into(), evidence: None };
         return Ok(json(StatusCode::OK, &explanation).into_response());
     };
-    let about = insight.about_show(&stream_id, &caller, min).await?;
+    let about = insight.about_show(&stream_id, &caller, at).await?;
     let (about, figures) = insight.stream_analytics(about).await?;
     let evidence = Some(insight.evidence(figure, &about, &figures, &page).await?);
     Ok(answer(about.as_of, &Explanation { figure: figure.into(), evidence }))

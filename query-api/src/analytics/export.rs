@@ -5,17 +5,19 @@ use std::collections::BTreeMap;
 use ::analytics::figures::AsOf;
 use ::analytics::figures::export::{Column, Format};
 use axum::body::Body;
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use platform::http::json::json;
 use platform::http::position::Position;
 use platform::http::problem::Problem;
+use platform::http::query::Query;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::IntoParams;
 
+use super::minutes::FromMinute;
 use super::warehouse::Warehouse;
 
 const CSV: HeaderValue = HeaderValue::from_static("text/csv; charset=utf-8; header=present");
@@ -43,8 +45,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Wanted {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let Query(query) = Query::<FormatQuery>::try_from_uri(&parts.uri)
-            .map_err(|_| Problem::bad_request("malformed_query", "send each query parameter once"))?;
+        let Query(query) = Query::<FormatQuery>::of(&parts.uri)?;
         match query.format.as_deref() {
             None | Some("") => Ok(Self::accepted(&parts.headers)),
             Some("json") => Ok(Self::Json),
@@ -56,6 +57,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Wanted {
 }
 
 impl Wanted {
+    /// What of all minutes is wanted: a file is whole.
+    pub(super) fn part<T>(self, from: FromMinute, minutes: Vec<T>) -> (Vec<T>, Option<u32>) {
+        match self {
+            Self::Json => from.part(minutes),
+            Self::File(_) => (minutes, None),
+        }
+    }
+
     /// The format that `Accept` prefers; JSON for whoever does not ask for a file more than for anything else.
     fn accepted(headers: &HeaderMap) -> Self {
         let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());

@@ -12,6 +12,7 @@ use platform::http::problem::Problem;
 
 use super::Insight;
 use super::export::{FormatQuery, Wanted, file};
+use super::moment::{AsOfQuery, Moment};
 use super::period::Asked;
 
 /// A file is what these are for: CSV where nobody says otherwise.
@@ -36,6 +37,7 @@ fn unknown_table(tables: &[&str]) -> Problem {
     params(
         ("id" = String, Path, description = "The stream"),
         ("table" = String, Path, description = "events, audience, messages, reactions, tips, viewers"),
+        AsOfQuery,
         FormatQuery,
     ),
     responses(
@@ -43,7 +45,7 @@ fn unknown_table(tables: &[&str]) -> Problem {
             (String = "text/csv"),
             (Vec<u8> = "application/vnd.apache.parquet"),
         )),
-        (status = 403, description = "Only for the stream's creator, moderators and administrators", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Only for the stream's creator and administrators", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "Unknown stream or table", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "The warehouse is away, overloaded, still loading, or not that far", body = Problem, content_type = "application/problem+json"),
     ),
@@ -52,11 +54,11 @@ fn unknown_table(tables: &[&str]) -> Problem {
 pub(super) async fn of_stream(
     State(insight): State<Arc<Insight>>,
     Authenticated(caller): Authenticated,
-    min: MinPosition,
+    at: Moment,
     wanted: Wanted,
     Path((stream_id, table)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    let about = insight.about_show(&stream_id, &caller, min).await?;
+    let about = insight.about_show(&stream_id, &caller, at).await?;
     let table = ShowTable::ALL.into_iter().find(|known| known.name() == table);
     let table = table.ok_or_else(|| unknown_table(&ShowTable::ALL.map(ShowTable::name)))?;
     let (show, as_of, format) = (about.show, about.as_of, format(wanted));

@@ -29,7 +29,7 @@ pub(super) struct Growth {
     returning_viewers: u64,
     new_viewers: u64,
     returning_share: f64,
-    /// By month of the first visit within the period, in its time zone.
+    /// By month of the first visit, also where that was before the period, in its time zone.
     cohorts: Vec<CohortDocument>,
     period: PeriodDocument,
     as_of: AsOfDocument,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ::analytics::figures::export::Column;
-use ::analytics::figures::{Advice, HourOfWeek, PeakUsage, advice};
+use ::analytics::figures::{Advice, HourOfWeek, PeakUsage, Period, advice};
 use axum::extract::{Path, State};
 use axum::response::Response;
 use platform::http::auth::Authenticated;
@@ -13,7 +13,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Insight;
-use super::documents::{Amounts, AsOfDocument, interval, rounded};
+use super::documents::{Amounts, AsOfDocument, confidence, interval, rounded};
 use super::export::{AMOUNTS, FormatQuery, Tabular, Wanted, column};
 use super::period::{Asked, PeriodDocument};
 use super::refusals::{ForCreator, ForPlatform};
@@ -71,7 +71,7 @@ pub(super) struct AdviceDocument {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PlatformPeakTimes {
-    /// All hours of the week that are in the period, in its time zone.
+    /// All hours of the week that are in the period and not still to come, in its time zone.
     hours: Vec<UsageDocument>,
     period: PeriodDocument,
     as_of: AsOfDocument,
@@ -127,17 +127,18 @@ impl From<&HourOfWeek> for HourDocument {
     }
 }
 
-impl From<&Advice> for AdviceDocument {
-    fn from(advice: &Advice) -> Self {
-        let (low, high) = interval(&advice.concurrent);
+impl From<Advice<'_, HourOfWeek>> for AdviceDocument {
+    fn from(advice: Advice<'_, HourOfWeek>) -> Self {
+        let HourOfWeek { weekday, hour, concurrent, .. } = advice.of;
+        let (low, high) = interval(concurrent);
         Self {
-            weekday: advice.weekday,
-            hour: advice.hour,
-            streams: advice.concurrent.shows,
-            average_concurrent: rounded(advice.concurrent.mean),
+            weekday: *weekday,
+            hour: *hour,
+            streams: concurrent.shows,
+            average_concurrent: rounded(concurrent.mean),
             low,
             high,
-            confidence: if advice.is_clear { "CLEAR" } else { "TENTATIVE" },
+            confidence: confidence(advice.is_clear),
         }
     }
 }
@@ -181,7 +182,7 @@ pub(super) async fn of_creator(
     let document = CreatorPeakTimes {
         creator_id,
         hours: hours.iter().map(Into::into).collect(),
-        advice: advice(&hours).iter().map(Into::into).collect(),
+        advice: advice(&hours).into_iter().map(Into::into).collect(),
         period: about.span.document(),
         as_of: about.as_of.into(),
     };
@@ -210,7 +211,9 @@ pub(super) async fn of_platform(
 ) -> Result<Response, Problem> {
     let about = insight.about_platform(&caller, &asked, min).await?;
     let warehouse = &insight.warehouse;
-    let hours = warehouse.figures()?.peak_usage(about.scope, about.period, about.span.zone.name());
+    // what is still to come is no time without viewers
+    let period = Period { to: about.period.to.min(about.as_of.time), ..about.period };
+    let hours = warehouse.figures()?.peak_usage(about.scope, period, about.span.zone.name());
     let hours = warehouse.ask(hours).await?;
     let document = PlatformPeakTimes {
         hours: hours.iter().map(Into::into).collect(),

@@ -1,11 +1,12 @@
 //! The period of figures of many shows, and the time zone of its days and hours.
 
 use ::analytics::figures::Period;
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use chrono::{DateTime, Duration, NaiveDate, NaiveTime, TimeZone};
 use chrono_tz::Tz;
 use platform::http::problem::Problem;
+use platform::http::query::Query;
 use schemas::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -60,9 +61,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let asked = Query::<Self>::try_from_uri(&parts.uri);
-        let Query(asked) =
-            asked.map_err(|_| Problem::bad_request("malformed_query", "send each query parameter once"))?;
+        let Query(asked) = Query::<Self>::of(&parts.uri)?;
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         Ok(Self { from: given(asked.from), to: given(asked.to), timezone: given(asked.timezone) })
     }

@@ -8,7 +8,7 @@ use ::analytics::figures::export::Column;
 use axum::extract::State;
 use axum::response::Response;
 use platform::http::auth::Authenticated;
-use platform::http::page::Page;
+use platform::http::page::{Page, Paged};
 use platform::http::position::MinPosition;
 use platform::http::problem::Problem;
 use schemas::{EventId, Sealed};
@@ -31,6 +31,8 @@ use crate::read_model::{store_failed, vault_failed};
 pub(super) struct Popular {
     /// By persons, then by time watched.
     streams: Vec<PopularDocument>,
+    /// Where the next page begins; null on the last one.
+    next_cursor: Option<String>,
     period: PeriodDocument,
     as_of: AsOfDocument,
 }
@@ -86,7 +88,12 @@ impl Tabular for PopularRow<'_> {
     path = "/api/v1/platform/analytics/popular",
     tag = "Figures",
     operation_id = "getPopularStreams",
-    params(Asked, FormatQuery, ("limit" = Option<u32>, Query, description = "Streams, at most 200; 50 by default")),
+    params(
+        Asked,
+        FormatQuery,
+        ("limit" = Option<u32>, Query, description = "Streams of a page, at most 200; 50 by default"),
+        ("cursor" = Option<String>, Query, description = "The nextCursor of the page before"),
+    ),
     responses(
         (status = 200, description = "The streams that most people watched; as a file too", body = Popular),
         ForPlatform,
@@ -103,10 +110,12 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let about = insight.about_platform(&caller, &asked, min).await?;
     let warehouse = &insight.warehouse;
-    let shows = warehouse.ask(warehouse.figures()?.popular(about.scope, about.period, page.limit)).await?;
+    let (figures, after) = (warehouse.figures()?, page.cursor()?);
+    let shows = warehouse.ask(figures.popular(about.scope, about.period, after, page.limit + 1)).await?;
+    let Paged { items: shows, next_cursor } = page.answer(shows, PopularShow::rank)?;
     let mut creators = insight.creators(&shows).await?;
     let streams = shows.into_iter().map(|show| document(creators.remove(&show.show_id.0), show)).collect();
-    let document = Popular { streams, period: about.span.document(), as_of: about.as_of.into() };
+    let document = Popular { streams, next_cursor, period: about.span.document(), as_of: about.as_of.into() };
     let rows: Vec<PopularRow<'_>> = document.streams.iter().map(row).collect();
     warehouse.answer(wanted, about.as_of, &document, &about.file_name("popular"), &rows).await
 }

@@ -19,7 +19,7 @@ type Refusals = BTreeMap<String, RefOr<Response>>;
 
 impl IntoResponses for ForShow {
     fn responses() -> Refusals {
-        refusals("Only for the stream's creator, moderators and administrators", true)
+        refusals("Only for the stream's creator and administrators", true)
     }
 }
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use ::analytics::figures::export::Column;
 use ::analytics::figures::{Presence, SurvivalStep};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::Response;
 use platform::http::auth::Authenticated;
-use platform::http::position::MinPosition;
 use platform::http::problem::Problem;
+use platform::http::query::Query;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -16,6 +16,8 @@ use uuid::Uuid;
 use super::Insight;
 use super::documents::{AsOfDocument, rounded};
 use super::export::{FormatQuery, Tabular, Wanted, column};
+use super::minutes::{FromMinute, MinutesQuery};
+use super::moment::{AsOfQuery, Moment};
 use super::refusals::ForShow;
 
 /// A stream's retention curves.
@@ -25,6 +27,8 @@ pub(super) struct Retention {
     stream_id: Uuid,
     /// By minute of the stream: who is here of those who came so far.
     absolute: Vec<AbsoluteDocument>,
+    /// Where the absolute curve of the next answer begins, of a stream of more than a week; null where this is the last.
+    next_minute: Option<u32>,
     /// By minute of a person's own stay: the share who stay longer (Kaplan–Meier), where it changes.
     survival: Vec<SurvivalDocument>,
     as_of: AsOfDocument,
@@ -107,7 +111,7 @@ pub(super) struct CurveQuery {
     path = "/api/v1/streams/{id}/analytics/retention",
     tag = "Figures",
     operation_id = "getStreamRetention",
-    params(("id" = String, Path, description = "The stream"), FormatQuery, CurveQuery),
+    params(("id" = String, Path, description = "The stream"), AsOfQuery, MinutesQuery, FormatQuery, CurveQuery),
     responses(
         (status = 200, description = "Both curves; one of them as a file", body = Retention),
         ForShow,
@@ -117,7 +121,8 @@ pub(super) struct CurveQuery {
 pub(super) async fn get(
     State(insight): State<Arc<Insight>>,
     Authenticated(caller): Authenticated,
-    min: MinPosition,
+    at: Moment,
+    from: FromMinute,
     wanted: Wanted,
     Query(CurveQuery { curve }): Query<CurveQuery>,
     Path(stream_id): Path<String>,
@@ -127,16 +132,18 @@ pub(super) async fn get(
         Some("survival") => true,
         Some(_) => return Err(Problem::invalid_field("curve", "curve is one of absolute, survival")),
     };
-    let about = insight.about_show(&stream_id, &caller, min).await?;
+    let about = insight.about_show(&stream_id, &caller, at).await?;
     let warehouse = &insight.warehouse;
     let (about, standing) = insight.standing(about).await?;
     let (presence, steps) = futures::try_join!(
         warehouse.ask(warehouse.figures()?.presence(&standing)),
         warehouse.ask(warehouse.figures()?.survival(&standing)),
     )?;
+    let (presence, next_minute) = wanted.part(from, presence);
     let document = Retention {
         stream_id: about.show.0,
         absolute: presence.into_iter().map(Into::into).collect(),
+        next_minute,
         survival: steps.into_iter().map(Into::into).collect(),
         as_of: about.as_of.into(),
         is_final: standing.is_final(),

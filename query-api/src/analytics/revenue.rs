@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::Insight;
 use super::documents::{AsOfDocument, amount};
 use super::export::{AMOUNT, FormatQuery, Tabular, Wanted, column};
+use super::moment::{AsOfQuery, Moment};
 use super::period::{Asked, PeriodDocument};
 use super::refusals::{ForCreator, ForPlatform, ForShow};
 use super::rights::AboutMany;
@@ -129,7 +130,7 @@ impl From<RevenueByDay> for DayRevenue {
     path = "/api/v1/streams/{id}/analytics/revenue",
     tag = "Figures",
     operation_id = "getStreamRevenue",
-    params(("id" = String, Path, description = "The stream"), FormatQuery),
+    params(("id" = String, Path, description = "The stream"), AsOfQuery, FormatQuery),
     responses(
         (status = 200, description = "Totals, and by minute; the minutes as a file too", body = StreamRevenue),
         ForShow,
@@ -139,11 +140,11 @@ impl From<RevenueByDay> for DayRevenue {
 pub(super) async fn of_stream(
     State(insight): State<Arc<Insight>>,
     Authenticated(caller): Authenticated,
-    min: MinPosition,
+    at: Moment,
     wanted: Wanted,
     Path(stream_id): Path<String>,
 ) -> Result<Response, Problem> {
-    let about = insight.about_show(&stream_id, &caller, min).await?;
+    let about = insight.about_show(&stream_id, &caller, at).await?;
     let warehouse = &insight.warehouse;
     let (about, standing, figures) = insight.sums(about).await?;
     let minutes = warehouse.ask(warehouse.figures()?.paid_by_minute(&standing)).await?;

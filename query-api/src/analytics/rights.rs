@@ -7,6 +7,7 @@ use platform::http::problem::Problem;
 use schemas::ShowId;
 
 use super::Insight;
+use super::moment::Moment;
 use super::period::{Asked, Span};
 use super::warehouse::Source;
 use crate::read_model::{ShowFacts, show_id, store_failed, view};
@@ -17,8 +18,8 @@ pub(super) struct AboutShow {
     pub(super) facts: ShowFacts,
     /// As of when it is answered.
     pub(super) as_of: AsOf,
-    /// As of which position at least.
-    min: u64,
+    /// As of when it was asked for.
+    at: Moment,
 }
 
 /// How far roll-ups may be behind the facts, in milliseconds, before a show is computed of these: freshness allows five seconds.
@@ -39,12 +40,15 @@ impl Insight {
         &self,
         stream_id: &str,
         caller: &Caller,
-        min: MinPosition,
+        at: Moment,
     ) -> Result<AboutShow, Problem> {
-        self.read_model.positions.reach(&[view::STREAMS], min).await?;
+        if at.asked.is_some_and(|asked| asked.time > self.read_model.clock.now()) {
+            return Err(Problem::invalid_field("asOfTime", "asOfTime is still to come"));
+        }
+        self.read_model.positions.reach(&[view::STREAMS], at.min).await?;
         let (show, facts) = self.show(stream_id, caller).await?;
-        let as_of = self.warehouse.reach(Source::Facts, min).await?;
-        Ok(AboutShow { show, facts, as_of, min: min.0.unwrap_or(0) })
+        let reached = self.warehouse.reach(Source::Facts, at.min).await?;
+        Ok(AboutShow { show, facts, as_of: at.asked.unwrap_or(reached), at })
     }
 
     /// Where a show stands. What the warehouse has not heard of is about to begin.
@@ -53,7 +57,7 @@ impl Insight {
             return Ok((AboutShow { as_of, ..about }, standing));
         }
         let standing = self.computed_standing(&about).await?;
-        Ok((about, standing))
+        Ok((about.counted_until(&standing), standing))
     }
 
     /// The same with what it amounts to; `None` where the warehouse has not heard of it.
@@ -67,21 +71,31 @@ impl Insight {
         let figures = self.warehouse.figures()?.show(about.show, about.as_of);
         let (figures, standing) =
             futures::try_join!(self.warehouse.ask(figures), self.computed_standing(&about))?;
-        Ok((about, standing, figures))
+        Ok((about.counted_until(&standing), standing, figures))
     }
 
     async fn computed_standing(&self, about: &AboutShow) -> Result<Standing, Problem> {
         let standing = self.warehouse.figures()?.standing(about.show, about.as_of);
-        let standing = self.warehouse.ask(standing).await?;
-        Ok(standing.unwrap_or_else(|| Standing::unheard_of(about.facts.currency.clone())))
+        match self.warehouse.ask(standing).await? {
+            Some(standing) => Ok(standing),
+            None if about.at.asked.is_some() => Err(Problem::invalid_field(
+                "asOf",
+                "as of then there are no figures of this stream: it was created later, or its events are no longer kept",
+            )),
+            None => Ok(Standing::unheard_of(about.facts.currency.clone())),
+        }
     }
 
     /// A show by its roll-up, while roll-ups are not much behind the facts, and as far as is asked. Nor ahead, as they are for a moment where the
     /// facts were exchanged: minutes and curves are made of these.
     async fn latest(&self, about: &AboutShow) -> Result<Option<Latest>, Problem> {
+        if about.at.asked.is_some() {
+            return Ok(None);
+        }
         let Some(rolled_up) = self.warehouse.rolled_up().await? else { return Ok(None) };
         let behind_ms = about.as_of.time.millis_since(rolled_up.time);
-        let is_within = about.min <= rolled_up.position.0 && rolled_up.position <= about.as_of.position;
+        let is_within =
+            about.at.min.0.unwrap_or(0) <= rolled_up.position.0 && rolled_up.position <= about.as_of.position;
         if behind_ms > ROLLUPS_BEHIND_MAX_MS || !is_within {
             return Ok(None);
         }
@@ -116,14 +130,15 @@ impl Insight {
         Ok(AboutMany { scope, span, period: span.period, as_of })
     }
 
-    /// A show whose figures the caller may see: its creator, moderators and administrators.
+    /// A show whose figures the caller may see: its creator and administrators. The role of a moderator is one of the platform's; revenue of
+    /// strangers is no part of it.
     async fn show(&self, stream_id: &str, caller: &Caller) -> Result<(ShowId, ShowFacts), Problem> {
         let show = show_id(stream_id)?;
         let facts = self.read_model.facts(show).await?;
-        if self.read_model.is_staff(&facts, caller) {
+        if caller.has(Role::Admin) || self.read_model.person(caller).0 == facts.creator {
             return Ok((show, facts));
         }
-        let detail = "a stream's figures are for its creator, moderators and administrators";
+        let detail = "a stream's figures are for its creator and administrators";
         Err(Problem::forbidden("not_the_creator", detail))
     }
 
@@ -170,6 +185,12 @@ impl AboutMany {
 }
 
 impl AboutShow {
+    /// As of the time that was counted up to, where only a position was asked for.
+    fn counted_until(mut self, standing: &Standing) -> Self {
+        self.as_of.time = self.as_of.time.max(standing.last_event_at().unwrap_or_default());
+        self
+    }
+
     /// What a file about it is called, without the ending.
     pub(super) fn file_name(&self, table: &str) -> String {
         format!("tally-stream-{}-{table}", self.show)

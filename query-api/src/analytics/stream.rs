@@ -7,7 +7,6 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use platform::http::amount::AmountNumber;
 use platform::http::auth::Authenticated;
-use platform::http::position::MinPosition;
 use platform::http::problem::Problem;
 use schemas::{Currency, Money, Timestamp};
 use serde::Serialize;
@@ -17,6 +16,7 @@ use uuid::Uuid;
 use super::Insight;
 use super::documents::{AsOfDocument, amount, rounded, seconds, whole};
 use super::export::answer;
+use super::moment::{AsOfQuery, Moment};
 use super::refusals::ForShow;
 use super::rights::AboutShow;
 
@@ -71,7 +71,7 @@ pub(super) struct StreamAnalytics {
     path = "/api/v1/streams/{id}/analytics",
     tag = "Figures",
     operation_id = "getStreamAnalytics",
-    params(("id" = String, Path, description = "The stream")),
+    params(("id" = String, Path, description = "The stream"), AsOfQuery),
     responses(
         (status = 200, description = "The figures; zeros before the start", body = StreamAnalytics),
         ForShow,
@@ -81,10 +81,10 @@ pub(super) struct StreamAnalytics {
 pub(super) async fn get(
     State(insight): State<Arc<Insight>>,
     Authenticated(caller): Authenticated,
-    min: MinPosition,
+    at: Moment,
     Path(stream_id): Path<String>,
 ) -> Result<Response, Problem> {
-    let about = insight.about_show(&stream_id, &caller, min).await?;
+    let about = insight.about_show(&stream_id, &caller, at).await?;
     let (about, figures) = insight.stream_analytics(about).await?;
     Ok(answer(about.as_of, &figures))
 }

@@ -8,7 +8,6 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use platform::http::amount::AmountNumber;
 use platform::http::auth::Authenticated;
-use platform::http::position::MinPosition;
 use platform::http::problem::Problem;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -17,6 +16,8 @@ use uuid::Uuid;
 use super::Insight;
 use super::documents::{AsOfDocument, amount};
 use super::export::{AMOUNT, FormatQuery, Tabular, Wanted, column};
+use super::minutes::{FromMinute, MinutesQuery};
+use super::moment::{AsOfQuery, Moment};
 use super::refusals::ForShow;
 
 /// A stream's minutes.
@@ -29,6 +30,8 @@ pub(super) struct Timeline {
     currency: String,
     /// Without a gap from the start to the end, or to `asOf`; the last one may be shorter. None before the start.
     minutes: Vec<MinuteDocument>,
+    /// Where the next answer begins, of a stream of more than a week; null where this is the last.
+    next_minute: Option<u32>,
     as_of: AsOfDocument,
     #[serde(rename = "final")]
     is_final: bool,
@@ -88,7 +91,7 @@ impl From<&Minute> for MinuteDocument {
     path = "/api/v1/streams/{id}/analytics/timeline",
     tag = "Figures",
     operation_id = "getStreamTimeline",
-    params(("id" = String, Path, description = "The stream"), FormatQuery),
+    params(("id" = String, Path, description = "The stream"), AsOfQuery, MinutesQuery, FormatQuery),
     responses(
         (status = 200, description = "The minutes; as a file too", body = Timeline),
         ForShow,
@@ -98,20 +101,23 @@ impl From<&Minute> for MinuteDocument {
 pub(super) async fn get(
     State(insight): State<Arc<Insight>>,
     Authenticated(caller): Authenticated,
-    min: MinPosition,
+    at: Moment,
+    from: FromMinute,
     wanted: Wanted,
     Path(stream_id): Path<String>,
 ) -> Result<Response, Problem> {
-    let about = insight.about_show(&stream_id, &caller, min).await?;
+    let about = insight.about_show(&stream_id, &caller, at).await?;
     let (about, standing) = insight.standing(about).await?;
     let figures = insight.warehouse.ask(insight.warehouse.figures()?.timeline(&standing)).await?;
     let minutes: Vec<MinuteDocument> = figures.iter().map(Into::into).collect();
+    let (minutes, next_minute) = wanted.part(from, minutes);
     let name = about.file_name("timeline");
     let document = Timeline {
         stream_id: about.show.0,
         is_final: standing.is_final(),
         currency: standing.currency,
         minutes,
+        next_minute,
         as_of: about.as_of.into(),
     };
     insight.warehouse.answer(wanted, about.as_of, &document, &name, &document.minutes).await

@@ -175,6 +175,10 @@ async fn turn(turns: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
 }
 
 fn no_figure(error: &FigureError) -> Problem {
+    if matches!(error, FigureError::TooLarge) {
+        let detail = "this is too much for one file; ask for JSON, or for the facts, which have no limit";
+        return Problem::invalid_field("format", detail);
+    }
     match error.trouble() {
         Trouble::Fault => Problem::internal(error),
         Trouble::Away => {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use chrono::DateTime;
@@ -12,6 +12,7 @@ use platform::http::json::json;
 use platform::http::page::{Page, Paged};
 use platform::http::position::{MinPosition, Position};
 use platform::http::problem::Problem;
+use platform::http::query::Query;
 use serde::{Deserialize, Serialize};
 use sqlx::{Postgres, QueryBuilder};
 use utoipa::IntoParams;
@@ -101,10 +102,8 @@ pub(super) async fn list(
     _: Authenticated,
     min: MinPosition,
     page: Page,
-    filters: Result<Query<Filters>, axum::extract::rejection::QueryRejection>,
+    Query(filters): Query<Filters>,
 ) -> Result<Response, Problem> {
-    let Query(filters) =
-        filters.map_err(|_| Problem::bad_request("malformed_query", "send each query parameter once"))?;
     let wanted = Wanted::of(&read_model, filters)?;
     let position = Position(read_model.positions.reach(&[view::STREAMS], min).await?);
     let after: Option<Keyset> = page.cursor()?;

@@ -70,6 +70,7 @@ async fn figures_answer_what_the_log_says() {
     streams::a_show_has_its_figures(&service, &first).await;
     streams::a_show_has_its_minutes(&service, &first).await;
     streams::a_show_has_its_audience_and_revenue(&service, &first).await;
+    streams::a_show_is_told_as_of_then(&service, &first).await;
     let second = second_show(&service).await;
     warehouse.load(&service.log, LATER).await;
     streams::a_running_show_counts_up_to_now(&service, &second).await;

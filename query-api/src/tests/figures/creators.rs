@@ -10,8 +10,8 @@ pub(super) async fn creators_have_sums(service: &Service) {
     let expected = json!({
         "creatorId": "host", "streams": 3, "totalViews": 12, "uniqueViewers": 10, "peakViewers": 6,
         "duration": 240 + RUNNING, "watchTime": 1_320, "averageViewTime": 132, "averageConcurrent": 5.5,
-        "viewerRetention": 0.916_667, "messagesCount": 1, "returningViewers": 0, "returningShare": 0.0,
-        "totalTips": { "USD": 12.25 },
+        "viewerRetention": 0.916_667, "messagesCount": 1, "reactionsCount": 3, "engagementRate": 0.2,
+        "tipConversion": 0.2, "returningViewers": 0, "returningShare": 0.0, "totalTips": { "USD": 12.25 },
         "period": { "from": "2025-06-01T00:00:00.000Z", "to": "2025-07-01T00:00:00.000Z", "timezone": "UTC" },
     });
     assert_eq!(without(body, &["asOf"]), expected);
@@ -69,6 +69,11 @@ pub(super) async fn creators_have_details(service: &Service) {
         (&json!("music"), &json!(3))
     );
     assert_eq!(content["categories"][0]["tips"], json!({ "USD": 12.25 }));
+    let advice = &content["advice"];
+    assert_eq!(
+        (advice.as_array().map(Vec::len), &advice[0]["category"], &advice[0]["confidence"]),
+        (Some(1), &json!("music"), &json!("TENTATIVE"))
+    );
     assert!(content["categories"][0]["low"].is_number());
 }
 
@@ -87,6 +92,12 @@ pub(super) async fn the_platform_has_its_own(service: &Service, first: &Show, se
                 "uniqueViewers": 6, "peakViewers": 6, "watchTime": watch_time })
     };
     assert_eq!(popular, json!([show(first, 1_320), show(second, RUNNING)]));
+    let path = format!("/api/v1/platform/analytics/popular?{JUNE}&limit=1");
+    let page = service.ask("root", &[Role::Admin], &path, &headers).await.body;
+    assert_eq!(page["streams"], json!([show(first, 1_320)]));
+    let path = format!("{path}&cursor={}", page["nextCursor"].as_str().unwrap());
+    let page = service.ask("root", &[Role::Admin], &path, &headers).await.body;
+    assert_eq!(page["streams"], json!([show(second, RUNNING)]));
     let times = get("/peak-times").await["hours"].clone();
     assert_eq!(times.as_array().unwrap().len(), 168);
     let friday = times.as_array().unwrap().iter().find(|hour| hour["weekday"] == 5 && hour["hour"] == 20);

@@ -47,7 +47,7 @@ pub(super) async fn lists_are_files_too(service: &Service, warehouse: &Warehouse
         "\"day\",\"currency\",\"tips\"\n\"2025-06-27\",\"USD\",12.25\n"
     );
     let hours = csv(service, &format!("{creator}/peak-times?{JUNE}")).await;
-    assert!(hours.ends_with("\n5,20,1,5.5,\\N,\\N,\"{'USD':12.25}\"\n"), "{hours}");
+    assert!(hours.ends_with("\n5,20,1,5.5,,,\"{\"\"USD\"\":12.25}\"\n"), "{hours}");
     // an empty one still has its columns
     let none = csv(service, &format!("{creator}/content?from=2020-01-01&to=2020-02-01")).await;
     assert_eq!(none.lines().count(), 1, "{none}");
@@ -85,6 +85,10 @@ pub(super) async fn facts_are_files(service: &Service, warehouse: &Warehouse, sh
 
     let shows = csv(service, &format!("/api/v1/creators/host/analytics/facts/shows?{JUNE}")).await;
     assert_eq!(shows.lines().count(), 4, "{shows}");
+    assert!(
+        shows.contains(",\"ENDED\",\"2025-06-27T20:30:00.000Z\",\"2025-06-27T20:34:00.000Z\","),
+        "{shows}"
+    );
     let visits = csv(service, &format!("/api/v1/creators/host/analytics/facts/viewers?{JUNE}")).await;
     assert_eq!(visits.lines().count(), 13, "{visits}");
     let unknown = service.get("host", &format!("{stream}/passwords")).await;

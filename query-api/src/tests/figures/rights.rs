@@ -21,7 +21,7 @@ pub(super) async fn figures_are_for_those_whom_they_concern(service: &Service, s
     let creator = |part: &str| format!("/api/v1/creators/host/analytics{part}");
     let platform = |part: &str| format!("/api/v1/platform/analytics{part}");
     let mut table: Vec<(String, [u16; 5], &str)> = Vec::new();
-    table.extend(OF_STREAM.map(|part| (stream(part), [200, 403, 403, 200, 200], "not_the_creator")));
+    table.extend(OF_STREAM.map(|part| (stream(part), [200, 403, 403, 403, 200], "not_the_creator")));
     table.extend(OF_CREATOR.map(|part| (creator(part), [200, 403, 403, 403, 200], "not_the_creator")));
     table.extend(OF_PLATFORM.map(|part| (platform(part), [403, 403, 403, 403, 200], "role_required")));
     for (path, statuses, reason) in table {

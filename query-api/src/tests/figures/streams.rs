@@ -64,6 +64,43 @@ pub(super) async fn a_show_has_its_audience_and_revenue(service: &Service, show:
     );
 }
 
+/// As of a position of before an answer is what it was then, whatever came since.
+pub(super) async fn a_show_is_told_as_of_then(service: &Service, show: &Show) {
+    let path = format!("/api/v1/streams/{}/analytics", show.id);
+    let log = service.log.events();
+    let of_show = || log.iter().filter(|event| event.stream.ends_with(&show.id.to_string()));
+    let left = of_show().find(|event| event.kind == "ViewerLeft").unwrap().position.0;
+    let body = service.get("host", &format!("{path}?asOf={left}")).await.body;
+    // the last event of then is the leave, two minutes after the start
+    let expected = json!({ "position": left, "time": "2025-06-27T20:32:00.000Z" });
+    assert_eq!((&body["asOf"], &body["status"]), (&expected, &json!("LIVE")), "{body}");
+    assert_eq!(
+        (&body["viewerCount"], &body["duration"], &body["final"]),
+        (&json!(5), &json!(120), &json!(false))
+    );
+    assert_eq!((&body["totalTips"], &body["endedAt"]), (&json!(0.0), &Value::Null));
+    // a minute later, as far as was known then
+    let later = format!("asOf={left}&asOfTime=2025-06-27T20:33:00Z");
+    let body = service.get("host", &format!("{path}?{later}")).await.body;
+    assert_eq!((&body["duration"], &body["watchTime"]), (&json!(180), &json!(6 * 120 + 5 * 60)));
+    let minutes = service.get("host", &format!("{path}/timeline?{later}")).await.body["minutes"].clone();
+    assert_eq!((minutes.as_array().unwrap().len(), &minutes[2]["tips"]), (3, &json!(0.0)));
+    let explained = format!("/api/v1/figures/totalViews/explain?streamId={}&{later}", show.id);
+    assert_eq!(service.get("host", &explained).await.body["evidence"]["asOf"]["position"], json!(left));
+    // the same pair gives the same answer again
+    let now = service.get("host", &path).await.body;
+    let (position, time) = (&now["asOf"]["position"], now["asOf"]["time"].as_str().unwrap());
+    assert_eq!(service.get("host", &format!("{path}?asOf={position}&asOfTime={time}")).await.body, now);
+
+    let created = of_show().next().unwrap().position.0;
+    let before = service.get("host", &format!("{path}?asOf={}", created - 1)).await;
+    assert_eq!((before.status, &before.body["field"]), (422, &json!("asOf")));
+    let beyond = service.get("host", &format!("{path}?asOf={}", service.head() + 1_000_000)).await;
+    assert_eq!((beyond.status, &beyond.body["code"]), (422, &json!("position_unknown")));
+    let to_come = service.get("host", &format!("{path}?asOf={left}&asOfTime=2099-01-01T00:00:00Z")).await;
+    assert_eq!((to_come.status, &to_come.body["field"]), (422, &json!("asOfTime")));
+}
+
 pub(super) async fn a_running_show_counts_up_to_now(service: &Service, show: &Show) {
     let path = format!("/api/v1/streams/{}/analytics", show.id);
     let figures = service.get("host", &path).await.body;

@@ -53,10 +53,14 @@ pub(super) async fn bad_questions_are_refused(service: &Service, show: &Show) {
     ] {
         assert_eq!(service.ask("host", &[Role::Creator], &path, &[]).await.status, 422, "{path}");
     }
-    let twice = service
-        .ask("host", &[Role::Creator], &format!("{creator}?from=2025-06-01&from=2025-06-02"), &[])
-        .await;
-    assert_eq!(twice.status, 400);
+    for twice in [
+        format!("{creator}?from=2025-06-01&from=2025-06-02"),
+        format!("{stream}/retention?curve=absolute&curve=survival"),
+        format!("/api/v1/figures/totalViews/explain?streamId={0}&streamId={0}", show.id),
+    ] {
+        let answer = service.ask("host", &[Role::Creator], &twice, &[]).await;
+        assert_eq!((answer.status, &answer.body["code"]), (400, &json!("malformed_query")), "{twice}");
+    }
     let path = "/api/v1/streams/stream_123/analytics";
     assert_eq!(service.ask("host", &[Role::Creator], path, &[]).await.status, 404);
 }

@@ -14,6 +14,9 @@ use super::figure::Figure;
 use super::told;
 use super::warehouse::Warehouse;
 
+/// Events of the larger warehouse, where nobody says how many.
+pub(super) const EVENTS: u64 = 10_000_000;
+
 /// Events of the smaller warehouse.
 const EVENTS_SMALL: u64 = 1_000_000;
 
@@ -126,7 +129,7 @@ struct Filled {
     as_of: AsOf,
 }
 
-/// Measures with a million events, and with `events` of them where those are more.
+/// Measures with at least a million events, and with at least `events` of them where those are more.
 pub(super) async fn measure(run: &Run<'_>, events: u64) -> anyhow::Result<Vec<Figure>> {
     let server = Warehouse::start(&run.dir.join("figures")).await?;
     let small = fill(run, &server, events.min(EVENTS_SMALL)).await?;
@@ -170,7 +173,7 @@ async fn fill(run: &Run<'_>, server: &Warehouse, events: u64) -> anyhow::Result<
     let client = server.database(&format!("warehouse_{events}")).await?;
     let begun = Instant::now();
     let mut backfill = Backfill::new(&client, TOPIC, PARTITIONS, |_| {});
-    let (mut playing, mut position, mut shows) = (told::play(events), 0, Vec::new());
+    let (mut playing, mut position, mut shows) = (told::play_at_least(events).await?, 0, Vec::new());
     while let Some(show) = playing.recv().await {
         let (stream, mut last) = (streams::show(show.id), position);
         for told in &show.events {
@@ -184,6 +187,7 @@ async fn fill(run: &Run<'_>, server: &Warehouse, events: u64) -> anyhow::Result<
             shows.push((show.id, last));
         }
     }
+    ensure!(position >= events, "{position} events were played, of at least {events}");
     let as_of = AsOf { position: Position(position), time: told::until() };
     let filled = backfill.finish(as_of).await?;
     ensure!(filled.refused == 0, "{} events make no rows", filled.refused);
@@ -304,7 +308,7 @@ async fn ask_many(figures: &Figures, route: OfMany, scope: Scope, period: Period
         }
         OfMany::PeakTimes => drop(figures.peak_times(scope, period, ZONE).await?),
         OfMany::Content => drop(figures.content_types(scope, period).await?),
-        OfMany::Popular => drop(figures.popular(scope, period, 10).await?),
+        OfMany::Popular => drop(figures.popular(scope, period, None, 10).await?),
         OfMany::PeakUsage => drop(figures.peak_usage(scope, period, ZONE).await?),
         OfMany::Behaviour => {
             drop(futures::try_join!(figures.behaviour(scope, period), figures.cohorts(scope, period, ZONE))?);
