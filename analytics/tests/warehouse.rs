@@ -29,6 +29,8 @@ mod latest;
 mod many;
 #[path = "warehouse/oracle.rs"]
 mod oracle;
+#[path = "warehouse/promql.rs"]
+mod promql;
 #[path = "warehouse/properties.rs"]
 mod properties;
 #[path = "warehouse/recorded.rs"]
@@ -37,5 +39,7 @@ mod recorded;
 mod tables;
 #[path = "warehouse/verifying.rs"]
 mod verifying;
+#[path = "warehouse/verifying_rollups.rs"]
+mod verifying_rollups;
 #[path = "warehouse/world.rs"]
 mod world;

@@ -10,6 +10,9 @@ use tokio::time::{Instant, sleep};
 /// Figures follow within this: a broker and a server may have to start first, and a history to pass.
 const FIGURES_TIMEOUT: Duration = Duration::from_secs(180);
 
+/// Views follow within this: the server waits for five seconds only, and a busy machine may have a history to pass.
+const VIEWS_TIMEOUT: Duration = Duration::from_secs(120);
+
 /// The pause between two looks.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -93,15 +96,35 @@ impl Api {
         self.send(Method::GET, path, &[("Tally-Min-Position", written.position())], None).await
     }
 
+    /// GET at a position or later, asked again where the views are not that far yet, as people are told to; the last refusal
+    /// where they never are.
+    ///
+    /// # Errors
+    /// Where there is no answer.
+    pub async fn get_reached(&self, path: &str, written: &Answer) -> anyhow::Result<Answer> {
+        let not_yet = |answer: &Answer| answer.body["code"] == "position_not_reached";
+        self.ask_again(path, written, VIEWS_TIMEOUT, not_yet).await
+    }
+
     /// GET of figures, once they are of a position or later; the last refusal where they never are.
     ///
     /// # Errors
     /// Where there is no answer.
     pub async fn get_figures(&self, path: &str, written: &Answer) -> anyhow::Result<Answer> {
+        self.ask_again(path, written, FIGURES_TIMEOUT, |answer| answer.status == 503).await
+    }
+
+    async fn ask_again(
+        &self,
+        path: &str,
+        written: &Answer,
+        patience: Duration,
+        not_yet: impl Fn(&Answer) -> bool,
+    ) -> anyhow::Result<Answer> {
         let begun = Instant::now();
         loop {
             let answer = self.get_after(path, written).await?;
-            if answer.status != 503 || begun.elapsed() > FIGURES_TIMEOUT {
+            if !not_yet(&answer) || begun.elapsed() > patience {
                 return Ok(answer);
             }
             sleep(LOOK).await;

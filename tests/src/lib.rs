@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod cluster;
+pub mod repository;
 pub mod server;
 pub mod socket;
 

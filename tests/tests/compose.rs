@@ -8,7 +8,8 @@ use platform::config::Config;
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use stack::{Service, Stack, Variable, answers, read, root};
+use stack::{Service, Stack, Variable, answers, read};
+use tally_tests::repository::{root, sources};
 
 #[test]
 fn every_service_of_ours_is_configured_to_start_in_production() {
@@ -166,7 +167,7 @@ fn methods_part_the_services() {
     let caddyfile = read("docker/Caddyfile");
     assert!(caddyfile.contains("@reads method GET HEAD OPTIONS"));
     let methods = |crate_dir: &str| -> BTreeSet<String> {
-        let sources = stack::sources(&root().join(crate_dir).join("src"));
+        let sources = sources(crate_dir).unwrap();
         let operations = sources.iter().flat_map(|source| source.split("utoipa::path(").skip(1));
         operations.map(|rest| rest.trim_start().split(',').next().unwrap().to_owned()).collect()
     };
@@ -199,19 +200,20 @@ fn grafana_is_told_what_its_files_ask_for() {
     assert!(provider.contains(&format!("path: {target}\n")), "{target}");
 }
 
-/// Where compose is installed it reads the file too, and refuses to go on without the variables.
+/// Compose itself reads the file too, and refuses to go on without a variable that must be set.
 #[test]
 fn compose_reads_its_file() {
-    let Some(mut compose) = stack::compose() else {
-        eprintln!("compose is not installed: its own reading of docker-compose.yml was not tested");
-        return;
+    let read_without = |missing: Option<&str>| {
+        let mut compose = stack::compose();
+        compose.args(["config", "--quiet"]).envs(answers());
+        missing.map(|name| compose.env_remove(name));
+        compose.output().unwrap()
     };
-    let output = compose.args(["config", "--quiet"]).envs(answers()).output().unwrap();
+    let output = read_without(None);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    for missing in answers().keys() {
-        let mut compose = stack::compose().unwrap();
-        compose.envs(answers()).env_remove(missing).args(["config", "--quiet"]);
-        let output = compose.output().unwrap();
+    for missing in ["TALLY_SECRETS__MASTER_KEY", "TALLY_GRAFANA_ADMIN_PASSWORD"] {
+        let output = read_without(Some(missing));
         assert!(!output.status.success(), "goes on without {missing}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(missing), "does not name {missing}");
     }
 }

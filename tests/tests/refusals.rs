@@ -1,6 +1,9 @@
 //! Bad input of every kind, on every route: it gets its problem, and the log stays as it was.
 #![allow(clippy::unwrap_used, reason = "a stage that cannot be set fails the test")]
 
+#[path = "refusals/codes.rs"]
+mod codes;
+
 use platform::event_log::EventLog;
 use platform::event_log::eventstore::EventStoreLog;
 use platform::http::auth::{DevToken, Role, mint_dev_token};
@@ -91,6 +94,7 @@ async fn stage() -> (Stage, EventStoreLog, tempfile::TempDir) {
     let port = tally_tests::cluster::free_port().unwrap();
     settings.insert("TALLY_EVENT_LOG__LISTEN".into(), format!("127.0.0.1:{port}"));
     let server = Server::start("up", &settings).await.unwrap();
+    server.ready().await.unwrap();
     let host = server.client("host", &[Role::Creator]);
     let live = show(&host, json!({ "title": "Live" })).await;
     let scheduled = show(&host, json!({ "title": "Scheduled" })).await;
@@ -99,12 +103,14 @@ async fn stage() -> (Stage, EventStoreLog, tempfile::TempDir) {
     for (id, verb) in [(&live, "start"), (&ended, "start"), (&ended, "end"), (&ticketed, "start")] {
         let _ = host.post(&format!("/streams/{id}/{verb}"), Value::Null).await.unwrap().expect(200);
     }
-    let _ = server
+    let tipped = server
         .client("viewer", &[Role::Viewer])
         .post_with_key(&format!("/streams/{live}/tip"), "used-key", json!({ "amount": 1 }))
         .await
         .unwrap()
         .expect(201);
+    // whose show it is, figures learn from the read model
+    let _ = host.get_reached(&format!("/streams/{live}"), &tipped).await.unwrap().expect(200);
     let log = EventStoreLog::new(&format!("kurrentdb://127.0.0.1:{port}?tls=false"), "refusals").unwrap();
     (Stage { server, live, scheduled, ended, ticketed }, log, data)
 }

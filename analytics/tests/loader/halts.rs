@@ -89,8 +89,28 @@ fn what_nobody_can_read_is_set_aside_and_the_rest_goes_on() {
                 header("offset").parse::<i64>().unwrap() > 0 && header("time-ms").parse::<i64>().unwrap() > 0
             );
         }
+        let [time, bytes, cleaning, _] = scene.topic.dead_settings().await;
+        assert_eq!([&time, &bytes, &cleaning], ["-1", "-1", "delete"], "letters are kept for ever");
         assert_eq!(loader.state().dead_letters, 3);
         assert!(loader.check()().is_ok(), "what is set aside alarms, and leaves the loader ready");
+        scene.end([loader]).await;
+    });
+}
+
+#[test]
+fn a_topic_of_dead_letters_that_would_lose_them_is_mended() {
+    with_stores(async |stores| {
+        let mut scene = Scene::new(stores, 8).await;
+        scene.topic.create_dead().await;
+        let [week, ..] = scene.topic.dead_settings().await;
+        assert_ne!(week, "-1");
+        let loader = scene.loader();
+        // larger than that topic takes
+        scene.topic.send_raw(&[(0, vec![b'x'; 3 * 1024 * 1024])]).await;
+        assert_eq!(scene.topic.dead_letters(1).await.len(), 1);
+        assert_eq!(scene.topic.dead_settings().await, ["-1", "-1", "delete", "86400000"]);
+        scene.publish().await;
+        scene.check().await;
         scene.end([loader]).await;
     });
 }
@@ -127,7 +147,7 @@ fn what_a_newer_version_says_stops_its_partition() {
 fn relays_that_take_themselves_for_the_leader_halt_nothing() {
     with_stores(async |stores| {
         let mut scene = Scene::new(stores, 8).await;
-        let loader = scene.loader();
+        let loader = scene.patient_loader();
         let events = in_order(&scene.shows);
         let third = events.len() / 3;
         scene.topic.publish_some(&events[..third]).await;
@@ -155,7 +175,7 @@ fn relays_that_take_themselves_for_the_leader_halt_nothing() {
         assert_eq!(state.halted(), 0, "nothing is wrong yet");
         // a loader that takes over in the hole
         loader.shutdown().await;
-        let loader = scene.loader();
+        let loader = scene.patient_loader();
         for said in [&first, &second[..third / 2], &first[third / 3..], &second, &ahead] {
             scene.topic.send_raw(said).await;
         }

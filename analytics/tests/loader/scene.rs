@@ -69,6 +69,13 @@ impl<'s> Scene<'s> {
         Loader::start(self.deps("loaders"))
     }
 
+    /// One that takes no hole for a loss, however long a busy machine takes to fill it.
+    pub fn patient_loader(&self) -> Loader {
+        let mut deps = self.deps("loaders");
+        deps.settings.hole_patience = PATIENCE;
+        Loader::start(deps)
+    }
+
     pub async fn publish(&mut self) {
         self.topic.publish(&self.shows).await;
     }

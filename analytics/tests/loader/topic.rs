@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
@@ -56,8 +56,7 @@ impl Topic {
     }
 
     pub async fn create(&self) {
-        let admin: AdminClient<DefaultClientContext> = client(&self.brokers).create().unwrap();
-        let largest = RECORD_BYTES_MAX.to_string();
+        let (admin, largest) = (self.admin(), RECORD_BYTES_MAX.to_string());
         let topic = NewTopic::new(&self.name, PARTITIONS.cast_signed(), TopicReplication::Fixed(1))
             .set("max.message.bytes", &largest);
         let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
@@ -134,6 +133,39 @@ impl Topic {
         for sent in futures::future::join_all(sends).await {
             sent.map_err(|(error, _)| error).unwrap();
         }
+    }
+
+    /// The topic of dead letters, as a version made it that left to the broker how long they are kept.
+    pub async fn create_dead(&self) {
+        let (admin, dead) = (self.admin(), format!("{}.dead", self.name));
+        let topic = NewTopic::new(&dead, PARTITIONS.cast_signed(), TopicReplication::Fixed(1))
+            .set("max.message.bytes", "2000000")
+            .set("segment.ms", "86400000");
+        let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+        for made in admin.create_topics([&topic], &options).await.unwrap() {
+            made.unwrap();
+        }
+    }
+
+    /// How long the topic of dead letters keeps them, by time, size and cleaning, and a setting that is none of ours.
+    pub async fn dead_settings(&self) -> [String; 4] {
+        let (admin, dead) = (self.admin(), format!("{}.dead", self.name));
+        let place = ResourceSpecifier::Topic(&dead);
+        // a broker that was only just told of the topic says nothing of it
+        for _ in 0..100 {
+            let told = admin.describe_configs([&place], &AdminOptions::new()).await.unwrap();
+            let topic = told.into_iter().next().unwrap().unwrap();
+            if !topic.entries.is_empty() {
+                return ["retention.ms", "retention.bytes", "cleanup.policy", "segment.ms"]
+                    .map(|name| topic.get(name).unwrap().value.clone().unwrap());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{dead} is not there");
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        client(&self.brokers).create().unwrap()
     }
 
     /// The dead letters: partition, payload, headers.

@@ -133,6 +133,8 @@ async fn of_creator(figures: &Figures, client: &clickhouse::Client, period: Peri
     near(&panel.numbers("concurrent"), &each(&types, |content| content.concurrent.mean));
     let (cohorts, panel) =
         (figures.cohorts(scope, period, &zone).await.unwrap(), creator.panel("Cohorts").await);
+    let months = cohorts.iter().map(|cohort| cohort.first_month.as_str()).collect::<Vec<_>>();
+    assert_eq!(panel.texts("first month"), months);
     near(&panel.numbers("persons"), &each(&cohorts, |cohort| cohort.persons as f64));
     let groups = figures.demographics_of(scope, period).await.unwrap().anonymous(K_ANONYMITY);
     same_groups(&creator.panel("By country").await, "country", &groups.by_country);
@@ -149,13 +151,29 @@ async fn of_platform(figures: &Figures, client: &clickhouse::Client, period: Per
     near(&panel.numbers("median watch time"), &[behaviour.watch_ms_median as f64 / 1_000.0]);
     near(&panel.numbers("engagement rate"), &[behaviour.engagement_rate()]);
     near(&panel.numbers("tip conversion"), &[behaviour.tip_conversion()]);
-    let popular = figures.popular(Scope::Platform, period, 50).await.unwrap();
+    let popular = figures.popular(Scope::Platform, period, None, 50).await.unwrap();
     near(
         &platform.panel("Popular shows").await.numbers("unique"),
         &each(&popular, |show| show.unique_viewers as f64),
     );
-    let taken = figures.revenue(Scope::Platform, period).await.unwrap();
-    let panel = Looking::at(client, "revenue").await.panel("Captured").await;
+    let zone = &platform.chosen.variables["zone"];
+    let usage = figures.peak_usage(Scope::Platform, period, zone).await.unwrap();
+    let panel = platform.panel("Usage by hour of the week").await;
+    assert!(usage.len() == 24 && usage.iter().any(|hour| hour.mean > 0.0 && hour.mean < hour.peak));
+    near(&panel.numbers("weekday"), &each(&usage, |hour| f64::from(hour.weekday)));
+    near(&panel.numbers("hour"), &each(&usage, |hour| f64::from(hour.hour)));
+    near(&panel.numbers("concurrent"), &each(&usage, |hour| hour.mean));
+    near(&panel.numbers("peak"), &each(&usage, |hour| hour.peak));
+    let types = figures.content_types(Scope::Platform, period).await.unwrap();
+    let panel = platform.panel("Categories").await;
+    assert_eq!(panel.texts("category"), types.iter().map(|content| &content.category).collect::<Vec<_>>());
+    near(&panel.numbers("shows"), &each(&types, |content| content.concurrent.shows as f64));
+    near(&panel.numbers("concurrent"), &each(&types, |content| content.concurrent.mean));
+    let revenue = Looking::at(client, "revenue").await;
+    let mut taken = figures.revenue(Scope::Platform, period).await.unwrap();
+    taken.retain(|sum| sum.tips.currency().code() == revenue.chosen.variables["currency"]);
+    assert_eq!(taken.len(), 1);
+    let panel = revenue.panel("Captured").await;
     near(&panel.numbers("tips"), &each(&taken, |sum| sum.tips_count as f64));
     near(&panel.numbers("tippers"), &each(&taken, |sum| sum.tippers as f64));
 }

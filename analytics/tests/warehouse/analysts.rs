@@ -3,8 +3,11 @@
 use super::audience::{Audience, LATER_MS, SHOW};
 use super::engine::{Database, Engine};
 use super::world;
+use analytics::figures::{Figures, Period, Scope};
+use schemas::{Money, Timestamp};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -103,6 +106,7 @@ async fn the_document_can_be_followed() {
     // what the last query promises
     let unique = analyst.ask("SELECT toUInt32(unique_viewers) FROM shows WHERE show_id = {show:UUID}");
     assert_eq!(unique[0][0], json!(answers[10].len()));
+    peak_times_are_the_figure(&Figures::new(database.client.clone()), &answers[3]).await;
     for sql in REFUSED {
         let output = analyst.curl(sql);
         let text = String::from_utf8_lossy(&output.stdout);
@@ -112,6 +116,28 @@ async fn the_document_can_be_followed() {
     follow_shell(&analyst);
     follow_python(&analyst, &queries, &answers);
     every_view_is_told(&analyst);
+}
+
+/// The third query says what the figure says: money by currency, also in an hour in which nothing was on air.
+async fn peak_times_are_the_figure(figures: &Figures, rows: &[Value]) {
+    let period = Period { from: Timestamp::from_millis(0), to: Timestamp::from_millis(i64::MAX) };
+    let scope = Scope::Creator(world::creator(0));
+    let zone = parameters()["zone"].as_str().unwrap().to_owned();
+    let hours = figures.peak_times(scope, period, &zone).await.unwrap();
+    assert!(hours.iter().any(|hour| hour.concurrent.shows == 0));
+    let mut rows: Vec<(u8, u8, u64, f64, BTreeMap<String, f64>)> =
+        rows.iter().map(|row| serde_json::from_value(row.clone()).unwrap()).collect();
+    rows.sort_by_key(|(weekday, hour, ..)| (*weekday, *hour));
+    assert_eq!(rows.len(), hours.len());
+    for ((weekday, of_day, shows, mean, tips), hour) in rows.iter().zip(&hours) {
+        let amount = |tips: &Money| tips.amount().to_string().parse::<f64>().unwrap();
+        let taken = hour.tips.iter().map(|tips| (tips.currency().code().to_owned(), amount(tips)));
+        assert_eq!((*weekday, *of_day, *shows), (hour.weekday, hour.hour, hour.concurrent.shows));
+        assert!((mean - hour.concurrent.mean).abs() < 1e-9, "{mean} {hour:?}");
+        assert_eq!(*tips, taken.collect());
+    }
+    let currencies: BTreeSet<&String> = rows.iter().flat_map(|row| row.4.keys()).collect();
+    assert_eq!(currencies.len(), 2);
 }
 
 /// The document's own words, in a shell.

@@ -103,38 +103,6 @@ pub fn variables_in(text: &str) -> BTreeSet<&str> {
     names.filter(|name| !name.starts_with("__")).collect()
 }
 
-/// The metrics that an expression of Prometheus names.
-pub fn metrics_in(expression: &str) -> BTreeSet<String> {
-    const WORDS: [&str; 6] = ["by", "or", "unless", "and", "offset", "bool"];
-    let bare = without(&without(expression, '{', '}'), '[', ']');
-    let bare = bare.replace("$__rate_interval", "");
-    let mut found = BTreeSet::new();
-    let mut rest = bare.as_str();
-    while let Some(at) = rest.find(|c: char| c.is_ascii_alphanumeric() || c == '_') {
-        rest = &rest[at..];
-        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
-        let (word, after) = rest.split_at(end);
-        rest = after;
-        if word == "by" {
-            rest = after.split_once(')').unwrap().1;
-        }
-        let is_number = word.starts_with(|c: char| c.is_ascii_digit());
-        let is_function = ["(", "by"].iter().any(|next| after.trim_start().starts_with(next));
-        if !is_number && !is_function && !WORDS.contains(&word) {
-            found.insert(word.to_owned());
-        }
-    }
-    found
-}
-
-/// Without what stands in brackets, which do not nest here.
-fn without(text: &str, open: char, close: char) -> String {
-    let mut parts = text.split(open);
-    let mut out = parts.next().unwrap().to_owned();
-    parts.for_each(|part| out += part.split_once(close).unwrap().1);
-    out
-}
-
 #[test]
 fn macros_become_what_the_plugin_makes_of_them() {
     let variables = BTreeMap::from([("show".to_owned(), "it's".to_owned())]);
@@ -147,13 +115,4 @@ fn macros_become_what_the_plugin_makes_of_them() {
          toStartOfInterval(toDateTime(b), INTERVAL 20 second) > toDateTime(1) + toDateTime(62)"
     );
     assert_eq!(variables_in("$a ${b:singlequote} $__c ${d}"), BTreeSet::from(["a", "b", "d"]));
-}
-
-#[test]
-fn metrics_are_found_in_expressions() {
-    let names = |expression| Vec::from_iter(metrics_in(expression));
-    let expression =
-        "histogram_quantile(0.5, sum by (le, route) (rate(a_bucket{x=~\"5..\"}[$__rate_interval]))) / b";
-    assert_eq!(names(expression), ["a_bucket", "b"]);
-    assert_eq!(names("sum((a unless a offset $__rate_interval) or increase(c[10m])) > bool 0"), ["a", "c"]);
 }

@@ -1,33 +1,15 @@
 //! The compose file, as compose understands it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use tally_tests::repository::root;
 use yaml_rust2::{Yaml, YamlLoader, yaml::Hash};
 
 /// Where our services listen.
 pub const PORT: u16 = 8085;
 
-pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
-
 pub fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
-/// The texts of all Rust sources below a directory.
-pub fn sources(dir: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(sources(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(std::fs::read_to_string(path).unwrap());
-        }
-    }
-    found
 }
 
 /// What somebody put into `.env` who set what must be set.
@@ -216,17 +198,18 @@ fn merged(yaml: &Yaml) -> Yaml {
 }
 
 /// Compose, new or old, over our file and without anybody's `.env`.
-pub fn compose() -> Option<Command> {
+pub fn compose() -> Command {
     let candidates: [&[&str]; 2] = [&["docker", "compose"], &["docker-compose"]];
     let works = |words: &&&[&str]| {
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).arg("version").stdout(Stdio::null()).stderr(Stdio::null());
         command.status().is_ok_and(|status| status.success())
     };
-    let words = candidates.iter().find(works)?;
+    let words = candidates.iter().find(works);
+    let words = words.unwrap_or_else(|| panic!("compose is not here: scripts/setup installs it"));
     let mut command = Command::new(words[0]);
     command.args(&words[1..]).arg("--file").arg(root().join("docker-compose.yml"));
     // the example sets nothing
     command.arg("--env-file").arg(root().join("tests/tests/compose/empty.env"));
-    Some(command)
+    command
 }
