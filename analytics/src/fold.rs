@@ -2,16 +2,21 @@
 
 mod curve;
 mod person;
+mod quarters;
 
 pub use curve::Curve;
+pub use person::{Deeds, FirstSession, Viewer};
+pub(crate) use quarters::QUARTER_MS;
+pub use quarters::Quarter;
 
 use person::Person;
+use quarters::{quarter_of, quarters};
 use rust_decimal::Decimal;
 use schemas::events::{
     AudienceEvent, ChatEvent, InteractionEvent, LedgerEvent, LifecycleEvent, ReactionsCounted, SettingsEvent,
     ShowEvent, ViewerJoined, ViewerLeft,
 };
-use schemas::{Currency, Envelope, Money, PersonId, Timestamp};
+use schemas::{Currency, Envelope, Money, PersonId, Position, Timestamp};
 use std::collections::{BTreeMap, HashMap};
 
 use crate::figures::{Demographics, Group, ShowFigures};
@@ -35,6 +40,8 @@ pub struct Fold {
     tips_captured: u64,
     tips_declined: u64,
     tips_requested: u64,
+    /// By number since 1970.
+    tips_by_quarter: BTreeMap<i64, Decimal>,
     by_country: Counts,
     by_city: Counts,
     by_device: Counts,
@@ -88,17 +95,20 @@ impl Fold {
             ShowEvent::Settings(SettingsEvent::Revised(revised)) => self.currency = Some(revised.currency),
             ShowEvent::Settings(SettingsEvent::StreamSettings(_)) => {}
             ShowEvent::Interaction(InteractionEvent::Reactions(counted)) => self.reacted(counted),
-            ShowEvent::Audience(AudienceEvent::Joined(joined)) => self.joined(joined, at),
+            ShowEvent::Audience(AudienceEvent::Joined(joined)) => self.joined(joined, at, envelope.position),
             ShowEvent::Audience(AudienceEvent::Left(left)) => self.left(left),
             ShowEvent::Chat(ChatEvent::Posted(message)) => {
                 self.messages += 1;
-                self.person(message.author).wrote = true;
+                self.person(message.author).deeds.messages += 1;
             }
             ShowEvent::Ledger(LedgerEvent::TipRequested(_)) => self.tips_requested += 1,
             ShowEvent::Ledger(LedgerEvent::TipCaptured(tip)) => {
                 self.tips_captured += 1;
                 self.tips += tip.amount.amount();
-                self.person(tip.person).tipped = true;
+                *self.tips_by_quarter.entry(quarter_of(at)).or_default() += tip.amount.amount();
+                let deeds = &mut self.person(tip.person).deeds;
+                deeds.tips_count += 1;
+                deeds.tips += tip.amount.amount();
             }
             ShowEvent::Ledger(LedgerEvent::TipDeclined(_)) => self.tips_declined += 1,
         }
@@ -117,25 +127,23 @@ impl Fold {
         self.persons.entry(person).or_default()
     }
 
-    fn joined(&mut self, joined: &ViewerJoined, at: Timestamp) {
+    fn joined(&mut self, joined: &ViewerJoined, at: Timestamp, position: Option<Position>) {
         self.views += 1;
         let person = self.persons.entry(joined.person).or_default();
-        let is_first = person.first_joined_at.is_none();
         if person.open.is_empty() {
             self.watching += 1;
         }
         person.join(joined.session_id, at);
         self.peak = self.peak.max(self.watching);
-        if is_first {
+        if person.first.is_none() {
             let country = told(joined.location.country.as_deref()).to_owned();
-            let city = match told(joined.location.city.as_deref()) {
-                UNKNOWN => UNKNOWN.to_owned(),
-                city => format!("{city}, {country}"),
-            };
-            let device = joined.device_type.map_or(UNKNOWN, schemas::events::DeviceType::name).to_owned();
-            *self.by_country.entry(country).or_default() += 1;
-            *self.by_city.entry(city).or_default() += 1;
-            *self.by_device.entry(device).or_default() += 1;
+            let city = told(joined.location.city.as_deref()).to_owned();
+            let device = joined.device_type.map_or(UNKNOWN, schemas::events::DeviceType::name);
+            let named = if city == UNKNOWN { city.clone() } else { format!("{city}, {country}") };
+            *self.by_country.entry(country.clone()).or_default() += 1;
+            *self.by_city.entry(named).or_default() += 1;
+            *self.by_device.entry(device.to_owned()).or_default() += 1;
+            person.first = Some(FirstSession { position, device, country, city });
         }
     }
 
@@ -149,7 +157,7 @@ impl Fold {
     fn reacted(&mut self, counted: &ReactionsCounted) {
         self.reactions += counted.counts.values().map(|count| u64::from(*count)).sum::<u64>();
         for person in &counted.first_time {
-            self.person(*person).reacted = true;
+            self.person(*person).deeds.has_reacted = true;
         }
     }
 
@@ -181,8 +189,8 @@ impl Fold {
             possible_watch_ms: viewers().filter_map(since_first).sum(),
             messages: self.messages,
             reactions: self.reactions,
-            engaged: count(|person| person.wrote || person.reacted || person.tipped),
-            tippers: count(|person| person.tipped),
+            engaged: count(Person::is_engaged),
+            tippers: count(Person::has_tipped),
             total_tips: Money::new(self.tips, currency).unwrap_or(Money::zero(currency)),
             tips_count: self.tips_captured,
             pending_tips: self.tips_requested.saturating_sub(self.tips_captured + self.tips_declined),
@@ -221,6 +229,21 @@ impl Fold {
         }
     }
 
+    /// Everybody who had a session, in no order, as of a time.
+    pub fn viewers(&self, as_of: Timestamp) -> impl Iterator<Item = Viewer<'_>> {
+        let until = self.until(as_of);
+        self.persons.iter().filter_map(move |(id, person)| person.viewer(*id, until))
+    }
+
+    /// The show by quarters of an hour, each with its number since 1970; none before its start. As of its last event.
+    #[must_use]
+    pub fn quarters(&self) -> BTreeMap<i64, Quarter> {
+        let (Some(start), Some(last)) = (self.started_at, self.last_at) else { return BTreeMap::new() };
+        let until = self.until(last);
+        let stays = self.persons.values().flat_map(|person| person.covered(until));
+        quarters(start, until, last, stays, &self.tips_by_quarter)
+    }
+
     /// Everything, as of a time.
     #[must_use]
     pub fn summary(&self, as_of: Timestamp) -> Summary {
@@ -233,7 +256,7 @@ impl Fold {
             curve: Curve::of(self.persons.values().map(|person| person.stays(until))),
             open_since_ms: open().filter_map(Person::open_since).map(Timestamp::millis).sum(),
             open_sessions: open().map(|person| person.open.len() as u64).sum(),
-            tipping: self.persons.values().filter(|person| person.tipped).count() as u64,
+            tipping: self.persons.values().filter(|person| person.has_tipped()).count() as u64,
             declined_tips: self.tips_declined,
         }
     }

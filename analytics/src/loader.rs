@@ -157,7 +157,7 @@ async fn load(deps: LoaderDeps, board: &Arc<Board>, stop: &CancellationToken, ta
     if !prepare(&client, &layout, board, stop).await {
         return;
     }
-    let warehouse = Warehouse::new(&client, &settings.topic);
+    let warehouse = Warehouse::new(&layout.writer(&client), &settings.topic);
     let rollups = Rollups::default();
     tasks.spawn(rollups.clone().run(warehouse.clone(), clock.clone(), Arc::clone(board), stop.clone()));
     let delivery = Delivery {

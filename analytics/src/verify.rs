@@ -6,6 +6,7 @@
 mod ledger;
 mod postgres;
 mod report;
+mod rollups;
 mod told;
 mod waiting;
 mod warehouse;

@@ -51,7 +51,7 @@ pub struct ClickHouseConfig {
     pub launcher: PathBuf,
     /// TCP port of HTTP on the loopback address; 0 picks a free one at each start.
     pub port: u16,
-    /// Memory for everything that the server does, in MiB. A query of a reader gets half of it.
+    /// Memory for everything that the server does, in MiB. All queries of a reader get three eighths of it.
     pub memory_mib: u32,
     /// The library; none is where `scripts/setup` puts it.
     pub library: Option<PathBuf>,

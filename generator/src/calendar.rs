@@ -57,7 +57,7 @@ pub struct Options {
 }
 
 impl Options {
-    fn creators(&self) -> u32 {
+    pub(crate) fn creators(&self) -> u32 {
         let suitable = (self.events / EVENTS_A_CREATOR).clamp(CREATORS_LEAST, CREATORS_MOST);
         self.creators.unwrap_or(u32::try_from(suitable).unwrap_or(u32::MAX)).max(1)
     }

@@ -22,6 +22,7 @@ mod places;
 mod play;
 mod rhythm;
 pub mod sealing;
+mod size;
 mod texts;
 
 pub use calendar::{Fate, History, Options, ShowPlan};

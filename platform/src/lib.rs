@@ -7,6 +7,7 @@ pub mod event_log;
 pub mod health;
 pub mod http;
 pub mod ids;
+pub mod kafka;
 pub mod postgres;
 pub mod pseudonym;
 pub mod shutdown;

@@ -58,7 +58,7 @@ impl Beside {
     /// To fill it.
     #[must_use]
     pub fn client(&self) -> Client {
-        self.serving.clone().with_database(&self.names.fresh)
+        self.layout.writer(&self.serving).with_database(&self.names.fresh)
     }
 
     /// Puts its tables into the place of those that serve, and drops the old ones. The loader's progress comes last: before it, a loader
@@ -122,5 +122,21 @@ impl Beside {
     async fn state(&self, sql: &str) -> Result<(), MigrateError> {
         let done = self.serving.query_raw(&fill_in(sql, &self.layout)?).execute().await;
         done.map_err(|source| MigrateError::Statement { name: self.names.fresh.clone(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_cluster_most_replicas_must_have_what_is_filled() {
+        let beside = |cluster: Option<&str>| Beside {
+            serving: Client::default(),
+            names: Names { serving: "warehouse".to_owned(), fresh: "warehouse_rebuild".to_owned() },
+            layout: Layout { cluster: cluster.map(str::to_owned), retention_days: None },
+        };
+        assert_eq!(beside(Some("main")).client().get_setting("insert_quorum"), Some("auto"));
+        assert_eq!(beside(None).client().get_setting("insert_quorum"), None);
     }
 }

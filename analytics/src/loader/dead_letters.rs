@@ -10,6 +10,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 
 use platform::http::problem::Chain;
+use platform::kafka::keep_settings;
 use schemas::published::RECORD_BYTES_MAX;
 
 use super::consumer::{Quiet, client};
@@ -23,6 +24,10 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest letter, in bytes: what came to us must fit on its way out, with its headers.
 const LETTER_BYTES_MAX: usize = RECORD_BYTES_MAX + 1024 * 1024;
+
+/// Letters are kept until somebody deletes them, whatever the broker does with topics by default.
+const KEPT: [(&str, &str); 3] =
+    [("cleanup.policy", "delete"), ("retention.ms", "-1"), ("retention.bytes", "-1")];
 
 /// How many replicas: as many as the cluster makes by default.
 const REPLICAS_OF_CLUSTER: i32 = -1;
@@ -119,12 +124,20 @@ impl DeadLetters {
         let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
         let admin: AdminClient<Quiet> = self.config.create_with_context(Quiet)?;
         let largest = LETTER_BYTES_MAX.to_string();
-        let topic = NewTopic::new(&self.topic, partitions, TopicReplication::Fixed(REPLICAS_OF_CLUSTER))
-            .set("max.message.bytes", &largest);
+        let mut settings = KEPT.to_vec();
+        settings.push(("max.message.bytes", &largest));
+        let mut topic = NewTopic::new(&self.topic, partitions, TopicReplication::Fixed(REPLICAS_OF_CLUSTER));
+        for (name, value) in &settings {
+            topic = topic.set(name, value);
+        }
         let options = AdminOptions::new().operation_timeout(Some(SEND_TIMEOUT));
         for made in admin.create_topics([&topic], &options).await? {
             match made {
-                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Ok(_) => {}
+                // perhaps by a version that left to the broker how long letters are kept
+                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {
+                    keep_settings(&admin, &self.topic, &settings).await;
+                }
                 Err((_, code)) => return Err(KafkaError::AdminOp(code)),
             }
         }

@@ -4,12 +4,16 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use platform::event_log::{StoredEvent, codec};
-use schemas::events::{AudienceEvent, ChatEvent, InteractionEvent, LifecycleEvent, ShowEvent};
+use schemas::events::{
+    AudienceEvent, ChatEvent, InteractionEvent, LifecycleEvent, SettingsEvent, ShowDetails, ShowEvent,
+};
 use schemas::{Envelope, Event, EventError, PersonId, Position, ShowId, Timestamp, streams};
 
 use super::ledger::{Ledger, Payments};
 use super::report::{Report, Sheet, sheet};
+use super::rollups::Rows;
 use crate::fold::{Fold, Summary};
+use crate::rows::UNKNOWN;
 
 /// What differences in the log itself are told of.
 pub(super) const LOG: &str = "log";
@@ -59,6 +63,9 @@ pub(super) const FACTS: [&str; 6] =
 /// A show.
 pub(super) struct Show {
     pub(super) creator: Option<PersonId>,
+    pub(super) title: String,
+    /// Or unknown.
+    pub(super) category: String,
     /// Its events.
     pub(super) lines: Lines,
     /// Rows of each of [`FACTS`], and the sum of their positions.
@@ -73,13 +80,15 @@ pub(super) struct Show {
 enum State {
     Open(Box<Fold>),
     /// It is over and no payment is under way: nothing can happen any more.
-    Final(Box<Summary>),
+    Final(Box<(Summary, Rows)>),
 }
 
 impl Show {
     fn new() -> Self {
         Self {
             creator: None,
+            title: String::new(),
+            category: UNKNOWN.to_owned(),
             lines: Lines::default(),
             facts: Default::default(),
             last_position: Position(0),
@@ -94,7 +103,15 @@ impl Show {
     pub(super) fn summary(&self, as_of: Timestamp) -> Cow<'_, Summary> {
         match &self.state {
             State::Open(fold) => Cow::Owned(fold.summary(as_of)),
-            State::Final(summary) => Cow::Borrowed(&**summary),
+            State::Final(known) => Cow::Borrowed(&known.0),
+        }
+    }
+
+    /// What roll-ups should hold of its viewers and quarters, as of the last event.
+    pub(super) fn rolled_up(&self) -> Rows {
+        match &self.state {
+            State::Open(fold) => Rows::of(fold, self.creator, self.last_at),
+            State::Final(known) => known.1,
         }
     }
 
@@ -108,15 +125,39 @@ impl Show {
             *count += rows;
             *positions = positions.wrapping_add(place.position.0.wrapping_mul(rows));
         }
-        if let ShowEvent::Lifecycle(LifecycleEvent::Created(created)) = &envelope.event {
-            self.creator = Some(created.creator);
-        }
+        self.name(&envelope.event);
         let State::Open(fold) = &mut self.state else { return false };
         fold.apply(envelope);
         if fold.is_final() {
-            self.state = State::Final(Box::new(fold.summary(self.last_at)));
+            let rows = Rows::of(fold, self.creator, self.last_at);
+            self.state = State::Final(Box::new((fold.summary(self.last_at), rows)));
         }
         true
+    }
+
+    /// Who makes it, and what it is called.
+    fn name(&mut self, event: &ShowEvent) {
+        match event {
+            ShowEvent::Lifecycle(LifecycleEvent::Created(created)) => {
+                self.creator = Some(created.creator);
+                self.announce(&created.details);
+            }
+            ShowEvent::Settings(SettingsEvent::Revised(revised)) => self.announce(&revised.details),
+            ShowEvent::Lifecycle(
+                LifecycleEvent::Started(_) | LifecycleEvent::Ended(_) | LifecycleEvent::Cancelled(_),
+            )
+            | ShowEvent::Settings(SettingsEvent::StreamSettings(_))
+            | ShowEvent::Audience(_)
+            | ShowEvent::Chat(_)
+            | ShowEvent::Interaction(_)
+            | ShowEvent::Ledger(_) => {}
+        }
+    }
+
+    fn announce(&mut self, details: &ShowDetails) {
+        self.title.clone_from(&details.title);
+        let category = details.category.as_deref().filter(|category| !category.is_empty());
+        category.unwrap_or(UNKNOWN).clone_into(&mut self.category);
     }
 }
 

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::postgres::groups;
 use super::report::{Progress, Report, Sheet, Sheets, from_json, plain, sheet};
+use super::rollups::{KNOWN, ROLLUPS};
 use super::told::{FACTS, Show, Told};
 use super::{StoreError, VerifyError};
 use crate::figures::{AsOf, Demographics, Figures, ShowFigures};
@@ -21,9 +22,6 @@ const SHOWS_A_QUESTION: usize = 500;
 
 /// What an answer is about.
 const SUBJECT: &str = "subject";
-
-/// How many events of its show a roll-up knows.
-const KNOWN: &str = "known";
 
 /// How long one question may take: those about all events read them all.
 const SECONDS_MAX: u32 = 600;
@@ -65,63 +63,6 @@ FROM (
     GROUP BY payment_id
 )
 GROUP BY of_show";
-
-const SHOWS: &str = "
-SELECT
-    concat('show-', toString(show_id)) AS subject,
-    toString(facts) AS known,
-    toString(facts) AS events,
-    toString(creator) AS creator,
-    status,
-    currency,
-    toString(toUnixTimestamp64Milli(started_at)) AS `started at`,
-    toString(toUnixTimestamp64Milli(ended_at)) AS `ended at`,
-    toString(duration_ms) AS `duration in ms`,
-    toString(viewer_count) AS viewers,
-    toString(peak_viewers) AS `peak viewers`,
-    toString(total_views) AS views,
-    toString(unique_viewers) AS `unique viewers`,
-    toString(watch_ms) AS `watched in ms`,
-    toString(possible_watch_ms) AS `possibly watched in ms`,
-    toString(messages) AS messages,
-    toString(reactions) AS reactions,
-    toString(engaged) AS engaged,
-    toString(tippers) AS tippers,
-    toString(tips) AS tips,
-    toString(tips_count) AS `tips captured`,
-    toString(pending_tips) AS `tips pending`
-FROM shows";
-
-const SHOW_VIEWERS: &str = "
-SELECT
-    concat('show-', toString(show_id)) AS subject,
-    toString(max(facts)) AS known,
-    toString(count()) AS `unique viewers`,
-    toString(sum(sessions)) AS views,
-    toString(sum(watch_ms)) AS `watched in ms`,
-    toString(countIf(messages > 0 OR has_reacted OR tips_count > 0)) AS engaged,
-    toString(countIf(tips_count > 0)) AS tippers
-FROM show_viewers
-GROUP BY show_id";
-
-const SHOW_QUARTERS: &str = "
-SELECT
-    concat('show-', toString(show_id)) AS subject,
-    toString(max(facts)) AS known,
-    toString(sum(on_air_ms)) AS `duration in ms`,
-    toString(sum(watch_ms)) AS `watched in ms`,
-    toString(sum(tips)) AS tips
-FROM show_quarters
-GROUP BY show_id";
-
-/// The roll-ups, with what the fold says of each.
-type Rollup = (&'static str, &'static str, fn(&Show, &Summary) -> Sheet);
-
-const ROLLUPS: [Rollup; 3] = [
-    ("rollup_shows", SHOWS, rolled_up_show),
-    ("rollup_show_viewers", SHOW_VIEWERS, rolled_up_viewers),
-    ("rollup_show_quarters", SHOW_QUARTERS, rolled_up_quarters),
-];
 
 /// Asks the warehouse.
 pub(super) struct Warehouse {
@@ -197,13 +138,7 @@ impl Warehouse {
                 // none where there are no rows, which may be right
                 let known: u64 = row.remove(KNOWN).and_then(|known| known.parse().ok()).unwrap_or(0);
                 if known <= show.lines.count && show.last_position <= rolled_up {
-                    report.compare(
-                        store,
-                        &subject,
-                        position,
-                        &expected(show, &show.summary(show.last_at)),
-                        &row,
-                    );
+                    report.compare(store, &subject, position, &expected(show, &row), &row);
                 }
             }
         }
@@ -287,7 +222,7 @@ fn compare_show(
 }
 
 /// Every figure by name: a new one makes the compiler ask.
-fn figures(figures: &ShowFigures) -> Sheet {
+pub(super) fn figures(figures: &ShowFigures) -> Sheet {
     let ShowFigures {
         status,
         started_at,
@@ -330,28 +265,5 @@ fn figures(figures: &ShowFigures) -> Sheet {
     for (name, at) in [("started at", started_at), ("ended at", ended_at)] {
         sheet.extend(at.map(|at| (name.to_owned(), at.millis().to_string())));
     }
-    sheet
-}
-
-fn rolled_up_show(show: &Show, summary: &Summary) -> Sheet {
-    let mut sheet = figures(&summary.figures);
-    // the roll-up of shows does not hold it
-    sheet.remove("closing viewers");
-    sheet.insert("events".to_owned(), show.lines.count.to_string());
-    sheet.extend(show.creator.map(|creator| ("creator".to_owned(), creator.to_string())));
-    sheet
-}
-
-fn rolled_up_viewers(_: &Show, summary: &Summary) -> Sheet {
-    let mut sheet = figures(&summary.figures);
-    sheet.retain(|name, _| {
-        ["unique viewers", "views", "watched in ms", "engaged", "tippers"].contains(&name.as_str())
-    });
-    sheet
-}
-
-fn rolled_up_quarters(_: &Show, summary: &Summary) -> Sheet {
-    let mut sheet = figures(&summary.figures);
-    sheet.retain(|name, _| ["duration in ms", "watched in ms", "tips"].contains(&name.as_str()));
     sheet
 }

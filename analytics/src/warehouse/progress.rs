@@ -199,12 +199,8 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
-    use clickhouse::Client;
-    use embedded::clickhouse::{ClickHouse, ClickHouseConfig, DATABASE};
-    use secrecy::ExposeSecret;
-
+    use super::super::tests::started;
     use super::*;
-    use crate::migrate::{Layout, migrate};
 
     const PARTITION: i32 = 3;
 
@@ -220,16 +216,7 @@ mod tests {
     #[tokio::test]
     async fn a_step_is_taken_from_the_row_that_was_read_and_from_no_other_at_the_same_position() {
         let dir = tempfile::tempdir().unwrap();
-        let launcher =
-            std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("embedded-clickhouse");
-        let server = ClickHouse::start(ClickHouseConfig::new(dir.path(), launcher)).await.unwrap();
-        let writer = server.writer();
-        let client = Client::default()
-            .with_url(server.url())
-            .with_user(writer.user)
-            .with_password(writer.password.expose_secret())
-            .with_database(DATABASE);
-        migrate(&client, &Layout::default()).await.unwrap();
+        let (server, client) = started(dir.path()).await;
         let warehouse = Warehouse::new(&client, "topic");
         let now = Timestamp::from_millis;
         let step = |believed, to| [Claim { partition: PARTITION, believed, next: at(to) }];

@@ -90,14 +90,16 @@ fn record(table: &str) -> String {
     )
 }
 
-/// A reader may lower its limits and choose formats, but neither lift a limit nor write: `readonly` 2 with constraints.
+/// A reader may lower its limits and choose formats, but neither lift a limit nor write: `readonly` 2 with constraints. The two readers, each with all that they
+/// ask at once, leave a quarter of the memory to the product: loading goes on whatever they ask.
 fn profiles(memory: u64) -> String {
-    let (query, spill) = (memory / 2, memory / 4);
+    let (user, spill) = (memory / 8 * 3, memory / 16 * 3);
     let limits = [
         ("max_execution_time", u64::from(READ_SECONDS_MAX)),
         ("max_result_rows", u64::from(READ_ROWS_MAX)),
         ("max_result_bytes", READ_BYTES_MAX),
-        ("max_memory_usage", query),
+        ("max_memory_usage", user),
+        ("max_memory_usage_for_user", user),
         ("max_bytes_before_external_group_by", spill),
         ("max_bytes_before_external_sort", spill),
         ("max_concurrent_queries_for_user", u64::from(READS_AT_ONCE_MAX)),

@@ -160,6 +160,8 @@ async fn readers_read_and_do_nothing_else() {
             "SELECT 1 SETTINGS max_execution_time = 0",
             "SELECT 1 SETTINGS max_execution_time = 3600",
             "SELECT 1 SETTINGS max_memory_usage = 0",
+            "SELECT 1 SETTINGS max_memory_usage_for_user = 0",
+            "SELECT 1 SETTINGS max_memory_usage_for_user = 1000000000",
             "SELECT 1 SETTINGS max_result_rows = 0",
             "SELECT 1 SETTINGS timeout_overflow_mode = 'break'",
             "SELECT number FROM numbers(2000000)",
@@ -173,6 +175,33 @@ async fn readers_read_and_do_nothing_else() {
         }
         assert_eq!(ask(&server, reader, SUM).await.unwrap(), "42", "nothing of it had an effect");
     }
+    server.shutdown().await.unwrap();
+}
+
+/// Holds 240 MB for some seconds, and gives up at once where they are not to be had.
+const LARGE: &str = "SELECT length(a), sleepEachRow(2) FROM (SELECT groupArray(number) AS a FROM numbers(30000000)) \
+    SETTINGS memory_usage_overcommit_max_wait_microseconds = 0";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_reader_asks_at_once_leaves_memory_to_others() {
+    let data = DataDir::new();
+    let server = start(&data).await;
+    make_tips(&server).await;
+    let alone = ask(&server, server.analyst(), LARGE).await;
+    assert!(alone.is_ok(), "{alone:?}");
+    let large = || ask(&server, server.analyst(), LARGE);
+    let others = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        for user in [server.grafana(), server.writer()] {
+            assert_eq!(ask(&server, user, SUM).await.unwrap(), "42");
+        }
+    };
+    let (one, two, three, four, ()) = tokio::join!(large(), large(), large(), large(), others);
+    let answers = [one, two, three, four];
+    let refused = |answer: &Result<_, String>| {
+        answer.as_ref().is_err_and(|why| why.contains("User memory limit exceeded"))
+    };
+    assert!(answers.iter().any(refused), "{answers:?}");
     server.shutdown().await.unwrap();
 }
 

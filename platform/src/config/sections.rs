@@ -182,9 +182,10 @@ section! {
         brokers: String = "",
         /// Port of the private broker on this machine's loopback address; 0 is a free one at each start.
         port: u16 = "0" in 0..=65_535,
-        /// Copies of each record.
+        /// Copies of each record, when the topic is made.
         replication: u16 = "1" in 1..=9,
-        /// Days that records are kept: the longest that a loader may be away without a refill from the log.
+        /// Days that records are kept: the longest that a loader may be away without a refill from the log. A change reaches the
+        /// topic at the next start.
         retention_days: u32 = "7" in 1..=3_650,
     }
 }
@@ -202,10 +203,10 @@ section! {
         user: String = "writer",
         /// Their password.
         password: Secret = "",
-        /// Name of the cluster, whose tables are replicated; empty is one server.
+        /// Name of the cluster, whose tables are replicated: what is written waits for most of its replicas; empty is one server.
         cluster: String = "",
-        /// Days that facts are kept after their event; 0 is for ever. Roll-ups stay: a show that is over keeps its sums, and loses its
-        /// timeline, retention curves and audience.
+        /// Days that facts are kept after their event; 0 is for ever. More than ever passes from a show's announcement to its end, or its
+        /// figures stop. Roll-ups stay: a show that is over keeps its sums, and loses its timeline, retention curves and audience.
         retention_days: u32 = "0" in 0..=36_500,
     }
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::future_producer::DeliveryFuture;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use schemas::published::{PARTITIONS, Published, PublishedEvent, Record, TOPIC, Watermark, partition_of};
@@ -14,6 +15,10 @@ use super::checkpoint::{self, Checkpoint, Epoch};
 use super::{RelayDeps, RelayFailure};
 use crate::framework::readings::{Follower, Item};
 use crate::framework::recorded::{Read, Recorded};
+
+/// What tells readers that the whole record is a CloudEvent, and not its data alone: CloudEvents' binding to Kafka, structured mode.
+const CONTENT_TYPE: Header<'static, &str> =
+    Header { key: "content-type", value: Some("application/cloudevents+json; charset=UTF-8") };
 
 /// Records that Kafka has not acknowledged yet: some hundred milliseconds of its highest rate. The log is read no further meanwhile.
 const UNDER_WAY_MAX: usize = 10_000;
@@ -205,8 +210,9 @@ impl<'a> Publisher<'a> {
     ) -> Result<(), RelayFailure> {
         let position = record.position();
         let payload = record.encode().map_err(|source| RelayFailure::Encode { position, source })?;
-        let mut message: FutureRecord<'_, str, [u8]> =
-            FutureRecord::to(TOPIC).partition(partition).payload(&payload);
+        let headers = OwnedHeaders::new_with_capacity(1).insert(CONTENT_TYPE);
+        let mut message = FutureRecord::<str, [u8]>::to(TOPIC);
+        message = message.partition(partition).payload(&payload).headers(headers);
         if let Some(key) = key {
             message = message.key(key);
         }

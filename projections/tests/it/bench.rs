@@ -21,6 +21,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 const MIGRATION: &str = include_str!("../../../migrations/postgres/0020_read_models.sql");
 
+/// What a test may hold: each view of its projectors, their elections and its own questions.
+const POOL_CONNECTIONS_MAX: u32 = 12;
+
+/// For all tests at once, on a machine that has a processor for each, and some for making their databases.
+const CLUSTER_CONNECTIONS_MAX: u32 = 1_000;
+
 /// A database and a log.
 pub(crate) struct Bench {
     pub(crate) pool: PgPool,
@@ -44,8 +50,8 @@ impl Bench {
     pub(crate) async fn over(options: PgConnectOptions) -> Self {
         let options = options.options([("TimeZone", "UTC")]);
         let pool = PgPoolOptions::new()
-            .max_connections(12)
-            .acquire_timeout(Duration::from_secs(10))
+            .max_connections(POOL_CONNECTIONS_MAX)
+            .acquire_timeout(Duration::from_secs(30))
             .connect_with(options)
             .await
             .unwrap();
@@ -146,7 +152,8 @@ fn cluster() -> &'static str {
             runtime.block_on(async {
                 let dir = cluster_dir();
                 let fast = [("fsync", "off"), ("full_page_writes", "off")];
-                let mut config = PostgresConfig::new(dir);
+                let mut config =
+                    PostgresConfig { max_connections: CLUSTER_CONNECTIONS_MAX, ..PostgresConfig::new(dir) };
                 config.settings.extend(fast.map(|(name, value)| (name.to_owned(), value.to_owned())));
                 let postgres = Postgres::start(config).await.unwrap();
                 sender.send(postgres.url()).unwrap();

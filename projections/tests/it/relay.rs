@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use embedded::kafka::{Kafka, KafkaConfig};
 use platform::event_log::{Expected, NewEvent, codec};
 use projections::{Readings, Relay, RelayDeps, RelaySettings, RelayState};
-use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::Message;
+use rdkafka::message::{Header, Headers, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use schemas::published::{PARTITIONS, Published, PublishedEvent, Record, TOPIC, partition_of};
 use schemas::{Position, Timestamp};
@@ -25,6 +25,10 @@ const MIGRATION: &str = include_str!("../../../migrations/postgres/0030_relay.sq
 
 /// The topic has one name, so each test has a broker of its own, and there is room for one at a time.
 static ONE_BROKER: Mutex<()> = Mutex::const_new(());
+
+/// Without it a reader takes the record for an event's data alone.
+const CLOUD_EVENT: Header<'_, &[u8]> =
+    Header { key: "content-type", value: Some(b"application/cloudevents+json; charset=UTF-8") };
 
 struct Stage {
     bench: Bench,
@@ -123,6 +127,8 @@ fn read(consumer: &BaseConsumer, partition: i32) -> Vec<Record> {
         let message = message.unwrap();
         assert_eq!(message.partition(), partition);
         let record = Record::decode(message.payload().unwrap()).unwrap();
+        let headers: Vec<_> = message.headers().unwrap().iter().collect();
+        assert_eq!(headers, [CLOUD_EVENT]);
         match &record {
             Record::Event(event) => {
                 assert_eq!(message.key(), Some(event.stream.as_bytes()));
@@ -244,13 +250,53 @@ async fn what_the_broker_lost_is_published_again() {
     relay.shutdown().await;
 }
 
+fn admin(brokers: &str) -> AdminClient<DefaultClientContext> {
+    ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap()
+}
+
 async fn delete_topic(brokers: &str) {
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
     let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
-    for result in admin.delete_topics(&[TOPIC], &options).await.unwrap() {
+    for result in admin(brokers).delete_topics(&[TOPIC], &options).await.unwrap() {
         result.unwrap();
     }
+}
+
+/// Settings of the topic, of which some are an operator's.
+async fn topic_settings(brokers: &str) -> [String; 5] {
+    let told = admin(brokers).describe_configs([&ResourceSpecifier::Topic(TOPIC)], &AdminOptions::new());
+    let topic = told.await.unwrap().pop().unwrap().unwrap();
+    ["retention.ms", "max.message.bytes", "min.insync.replicas", "cleanup.policy", "segment.ms"]
+        .map(|name| topic.get(name).unwrap().value.clone().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_the_settings_reaches_the_topic_that_is_there_and_leaves_those_of_others() {
+    let stage = Stage::new("relay_settings").await;
+    let brokers = stage.kafka.bootstrap();
+    stage.bench.append(&History::of(24, 100));
+    let relay = Relay::start(stage.deps());
+    stage.published().await;
+    relay.shutdown().await;
+    let [hour, largest, ..] = topic_settings(&brokers).await;
+    assert_eq!(hour, "3600000");
+    // as an operator would: another setting changed, one of ours overridden, one of ours lost
+    let theirs = AlterConfig::new(ResourceSpecifier::Topic(TOPIC))
+        .set("segment.ms", "86400000")
+        .set("retention.ms", "60000");
+    for altered in admin(&brokers).alter_configs([&theirs], &AdminOptions::new()).await.unwrap() {
+        altered.unwrap();
+    }
+    let mut deps = stage.deps();
+    deps.settings.retention = Duration::from_secs(30 * 86_400);
+    // nobody made copies: were two to be in sync, nothing could be written any more
+    deps.settings.replication = 3;
+    let relay = Relay::start(deps);
+    stage.bench.append(&History::of(25, 100));
+    stage.published().await;
+    let wanted = ["2592000000", &largest, "1", "delete", "86400000"];
+    assert_eq!(topic_settings(&brokers).await, wanted);
+    relay.shutdown().await;
+    stage.assert_whole();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -48,6 +48,9 @@ use self::people::People;
 use self::room::Stage;
 use crate::services::Services;
 
+/// Events of the largest log, where nobody says how many.
+const EVENTS_OF_LOG: u64 = 1_000_000;
+
 /// Measurements. Each starts servers of its own, in a directory of its own; a running server is left alone.
 #[derive(Args)]
 pub(crate) struct Bench {
@@ -66,10 +69,10 @@ pub(crate) struct Bench {
     /// A directory on the disk that is to be measured; by default the system's for temporary files.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Events of the largest log or warehouse, where that matters (recovery, log-size, figures): a hundred million take 15 GB of disk, ten million
-    /// in a warehouse some minutes.
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..=1_000_000_000))]
-    events: u64,
+    /// Events of the largest log or warehouse, where that matters: a hundred million in a log take 15 GB of disk, ten million in a warehouse some
+    /// minutes. By default a million in a log (recovery, log-size) and ten million in a warehouse (figures).
+    #[arg(long, value_parser = clap::value_parser!(u64).range(10_000..=1_000_000_000))]
+    events: Option<u64>,
     #[command(flatten)]
     peers: Peers,
     /// Be the echo.
@@ -183,6 +186,8 @@ impl Bench {
     }
 
     async fn measure(&self, run: &Run<'_>) -> anyhow::Result<Vec<Figure>> {
+        let (of_log, of_warehouse) =
+            (self.events.unwrap_or(EVENTS_OF_LOG), self.events.unwrap_or(figures::EVENTS));
         let mut figures = Vec::new();
         for name in Name::value_variants().iter().filter(|name| self.only.is_none_or(|only| only == **name)) {
             figures.extend(match name {
@@ -190,14 +195,14 @@ impl Bench {
                 Name::CommandToSocket => command_to_socket::measure(run).await?,
                 Name::FanOut => fan_out::measure(run).await?,
                 Name::AppendNode => append_node::measure(run).await?,
-                Name::Recovery => recovery::measure(run, self.events).await?,
-                Name::LogSize => log_size::measure(run, self.events).await?,
+                Name::Recovery => recovery::measure(run, of_log).await?,
+                Name::LogSize => log_size::measure(run, of_log).await?,
                 Name::Projection => projection::measure(run).await?,
                 Name::IdleMemory => idle_memory::measure(run).await?,
                 Name::Resume => resume::measure(run).await?,
                 Name::Loading => loading::measure(run).await?,
                 Name::Freshness => freshness::measure(run).await?,
-                Name::Figures => figures::measure(run, self.events).await?,
+                Name::Figures => figures::measure(run, of_warehouse).await?,
             });
         }
         Ok(figures)

@@ -39,7 +39,7 @@ pub(crate) struct Generate {
     /// Another seed, another history, with other persons.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// About so many events.
+    /// At least so many events, and hardly more.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(100..=1_000_000_000))]
     events: u64,
     /// Over so many months.
@@ -67,7 +67,9 @@ fn until(text: &str) -> Result<Timestamp, String> {
 impl Generate {
     pub(crate) async fn run(&self, config: &Config) -> anyhow::Result<()> {
         let options = self.options();
-        let history = Arc::new(History::plan(options));
+        println!("planning at least {} events", options.events);
+        let history = History::plan_at_least(options)
+            .context("so few creators cannot have so many events in so few months: give more of either")?;
         let played = history.shows().iter().filter(|show| show.fate == Fate::Played).count();
         println!(
             "{played} shows ({} with those called off or to come) by {} creators in {} months up to {}",

@@ -49,12 +49,20 @@ pub(super) fn begin() -> Timestamp {
     Timestamp::from_millis(UNTIL_MS - LENGTH_MS_MAX)
 }
 
-/// Plays about so many events, show by show, on a thread of its own.
-pub(super) fn play(events: u64) -> mpsc::Receiver<Show> {
+fn options(events: u64) -> Options {
+    Options { seed: 1, events, months: MONTHS, creators: None, until: until() }
+}
+
+/// Plays at least so many events, show by show, on a thread of its own. To find out how many there are it plays them before.
+pub(super) async fn play_at_least(events: u64) -> anyhow::Result<mpsc::Receiver<Show>> {
+    let planned = tokio::task::spawn_blocking(move || History::plan_at_least(options(events))).await?;
+    Ok(play(planned.context("so few creators cannot have so many events in a year")?))
+}
+
+fn play(history: Arc<History>) -> mpsc::Receiver<Show> {
     let (sender, receiver) = mpsc::channel(SHOWS_AHEAD);
     std::thread::spawn(move || {
-        let options = Options { seed: 1, events, months: MONTHS, creators: None, until: until() };
-        let (history, edge) = (Arc::new(History::plan(options)), Arc::new(PlainEdge) as Arc<dyn Edge>);
+        let edge = Arc::new(PlainEdge) as Arc<dyn Edge>;
         for (place, plan) in history.shows().iter().enumerate() {
             let told = history.play(place, &edge).flat_map(|happening| happening.told(plan.id));
             let events = told.map(|(stream, envelope)| Told { stream, envelope }).collect();
@@ -67,9 +75,9 @@ pub(super) fn play(events: u64) -> mpsc::Receiver<Show> {
     receiver
 }
 
-/// All of a history at once, for one that fits into memory.
+/// All of a history of about so many events at once, for one that fits into memory.
 pub(super) async fn all(events: u64) -> anyhow::Result<Vec<Told>> {
-    let (mut playing, mut all) = (play(events), Vec::new());
+    let (mut playing, mut all) = (play(Arc::new(History::plan(options(events)))), Vec::new());
     while let Some(show) = playing.recv().await {
         all.extend(show.events);
     }
