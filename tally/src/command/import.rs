@@ -3,6 +3,7 @@
 mod amount;
 mod client;
 mod export;
+mod notices;
 mod player;
 mod replies;
 mod report;
@@ -118,7 +119,10 @@ impl Import {
         let of_file = || {
             let name =
                 self.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let name = name.trim_end_matches(".json").trim_end_matches(".live_chat").to_owned();
+            let name = [".gz", ".json", ".live_chat"]
+                .iter()
+                .fold(name.as_str(), |name, ending| name.strip_suffix(ending).unwrap_or(name))
+                .to_owned();
             if name.is_empty() { "Imported show".to_owned() } else { name }
         };
         let title = self.title.clone().or_else(|| survey.head.title.clone()).unwrap_or_else(of_file);
@@ -136,7 +140,7 @@ impl Import {
         let mut client = Client::new(&url, identity, per_second(config))?;
         let currency = self.currency.unwrap_or_else(|| survey.currency());
         let show = self.announce(&mut client, &host_token, survey, currency).await?;
-        let Some(elapsed) = start(&mut client, &host_token, &show).await? else {
+        let Some(begun) = start(&mut client, &host_token, &show).await? else {
             println!("show {show} on {url}: was imported before; with --label it becomes another one");
             return Ok(());
         };
@@ -150,7 +154,9 @@ impl Import {
             show: show.clone(),
             currency,
             speed: self.speed.0,
-            begun: Instant::now().checked_sub(elapsed).unwrap_or_else(Instant::now),
+            begun: Instant::now().checked_sub(begun.passed).unwrap_or_else(Instant::now),
+            repeated_to: Some(begun.position),
+            is_beyond: false,
             bar,
             report: Report::default(),
             host_token: host_token.clone(),
@@ -190,7 +196,7 @@ impl Import {
         if let Some(category) = topics.clone().next() {
             body["category"] = json!(category);
         }
-        match client.post(token, "/streams", "create", Some(&body)).await? {
+        match client.post(token, "/streams", Some("create"), Some(&body)).await? {
             Reply::Done(answer) => Ok(answer.read::<Created>()?.stream_id),
             Reply::Later { code, .. } => bail!("the show cannot be announced now: {code}"),
             Reply::Refused { status, code, detail } => {
@@ -224,41 +230,49 @@ struct Stats {
     peak_viewers: u64,
 }
 
-/// Starts the show, or finds it running: then so much of it has passed. `None`: it is over.
-async fn start(client: &mut Client, token: &str, show: &str) -> anyhow::Result<Option<Duration>> {
-    match client.post(token, &format!("/streams/{show}/start"), "start", None).await? {
+/// A show that runs.
+struct Begun {
+    /// So much of it has passed.
+    passed: Duration,
+    /// So far the log had come: what an import before this one did stands there or before.
+    position: u64,
+}
+
+/// Starts the show, or finds it running. `None`: it is over.
+async fn start(client: &mut Client, token: &str, show: &str) -> anyhow::Result<Option<Begun>> {
+    match client.post(token, &format!("/streams/{show}/start"), Some("start"), None).await? {
         Reply::Done(_) => {}
         Reply::Later { code, .. } | Reply::Refused { code, .. } if code != "wrong_status" => {
             bail!("the show cannot be started: {code}")
         }
         Reply::Later { .. } | Reply::Refused { .. } => {}
     }
-    let document = read_document(client, token, show, |status| status != "SCHEDULED").await?;
+    let (document, position) = read_document(client, token, show, |status| status != "SCHEDULED").await?;
     if document.status == "ENDED" {
         return Ok(None);
     }
     let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
     let passed_ms =
         document.actual_start_time.map_or(0, |started| now - started.millis()).max(0).unsigned_abs();
-    Ok(Some(Duration::from_millis(passed_ms)))
+    Ok(Some(Begun { passed: Duration::from_millis(passed_ms), position }))
 }
 
-/// The show as it is read, once the read models know that it has begun, or that it is over.
+/// The show as it is read, once the read models know that it has begun, or that it is over; and how far they have read.
 async fn read_document(
     client: &mut Client,
     token: &str,
     show: &str,
     is_awaited: impl Fn(&str) -> bool,
-) -> anyhow::Result<Document> {
+) -> anyhow::Result<(Document, u64)> {
     /// Looks, and the pause between two.
     const LOOKS: u32 = 50;
     const PAUSE: Duration = Duration::from_millis(200);
     for _ in 0..LOOKS {
-        let answer = client.get(token, &format!("/streams/{show}")).await;
-        if let Some(document) = answer.ok().map(|answer| answer.read::<Document>()).transpose()?
-            && is_awaited(&document.status)
-        {
-            return Ok(document);
+        if let Ok(answer) = client.get(token, &format!("/streams/{show}")).await {
+            let document: Document = answer.read()?;
+            if is_awaited(&document.status) {
+                return Ok((document, answer.position.unwrap_or(0)));
+            }
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -269,11 +283,15 @@ async fn read_document(
 fn read_again(file: &Path, survey: &Survey, bar: &ProgressBar) -> mpsc::Receiver<Entry> {
     let (sender, receiver) = mpsc::channel(READ_AHEAD);
     let (file, format, bar) = (file.to_owned(), survey.format, bar.clone());
+    let start_ms = survey.head.start_ms;
     tokio::task::spawn_blocking(move || {
         // whatever cannot be read now was told by the survey
-        drop(export::read(&file, format, Some(&bar), &mut |entry| match sender.blocking_send(entry) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
+        drop(export::read(&file, format, Some(&bar), &mut |entry| {
+            let entry = entry.since(start_ms);
+            match sender.blocking_send(entry) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            }
         }));
     });
     receiver
@@ -282,8 +300,8 @@ fn read_again(file: &Path, survey: &Survey, bar: &ProgressBar) -> mpsc::Receiver
 /// What the server says in the end, and whether anything went wrong.
 async fn told(player: &mut Player<'_>, ended: &Ended) -> anyhow::Result<()> {
     let (token, show) = (player.host_token.clone(), player.show.clone());
-    let stats =
-        read_document(&mut player.client, &token, &show, |status| status == "ENDED").await?.stream_stats;
+    let (document, _) = read_document(&mut player.client, &token, &show, |status| status == "ENDED").await?;
+    let stats = document.stream_stats;
     println!(
         "the server says: {} messages, {} {} in tips ({} under way), at most {} viewers",
         stats.messages_count, ended.total_tips.0, ended.currency, ended.pending_tips, stats.peak_viewers,

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, bail};
 use platform::http::idempotency::IDEMPOTENCY_KEY;
+use platform::http::position::TALLY_POSITION;
 use reqwest::{Method, StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -29,12 +30,18 @@ pub(super) struct Client {
     next: Instant,
 }
 
-/// What a server answers, as it wrote it: amounts are exact only there.
-pub(super) struct Answer(String);
+/// What a server answers.
+pub(super) struct Answer {
+    /// As it wrote it: amounts are exact only there.
+    text: String,
+    /// Where in the log what it tells of stands, or how far it has read. A repeat is told where it was done first.
+    pub(super) position: Option<u64>,
+}
 
 impl Answer {
     pub(super) fn read<T: DeserializeOwned>(&self) -> anyhow::Result<T> {
-        serde_json::from_str(&self.0).with_context(|| format!("an answer is not as expected: {}", self.0))
+        serde_json::from_str(&self.text)
+            .with_context(|| format!("an answer is not as expected: {}", self.text))
     }
 }
 
@@ -66,21 +73,17 @@ impl Client {
         }
     }
 
-    /// A command, under the key of what it is for: a repeat of it, in this import or another, does nothing more.
+    /// A command, under the key of what it is for: a repeat of it, in this import or another, does nothing more. `None` where
+    /// it asks for a state rather than an act, and does nothing where that is reached.
     pub(super) async fn post(
         &mut self,
         token: &str,
         path: &str,
-        what: &str,
+        what: Option<&str>,
         body: Option<&Value>,
     ) -> anyhow::Result<Reply> {
-        let key = Uuid::new_v5(&KEYS, format!("{}/{what}", self.identity).as_bytes());
-        self.send(Method::POST, token, path, Some(key), body).await
-    }
-
-    /// A sign of life, which needs no key.
-    pub(super) async fn beat(&mut self, token: &str, path: &str) -> anyhow::Result<Reply> {
-        self.send(Method::POST, token, path, None, None).await
+        let key = what.map(|what| Uuid::new_v5(&KEYS, format!("{}/{what}", self.identity).as_bytes()));
+        self.send(Method::POST, token, path, key, body).await
     }
 
     async fn send(
@@ -136,9 +139,11 @@ async fn reply(response: reqwest::Response) -> reqwest::Result<Option<Reply>> {
     let status = response.status();
     let seconds = response.headers().get(header::RETRY_AFTER);
     let seconds = seconds.and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+    let position = response.headers().get(TALLY_POSITION);
+    let position = position.and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
     let text = response.text().await?;
     if status.is_success() {
-        return Ok(Some(Reply::Done(Answer(text))));
+        return Ok(Some(Reply::Done(Answer { text, position })));
     }
     if status.is_server_error() {
         return Ok(None);

@@ -1,11 +1,12 @@
 //! What a chat export holds, whoever wrote it: entries in the order of the file, one at a time.
 
 use anyhow::{Context, bail};
+use flate2::read::MultiGzDecoder;
 use indicatif::ProgressBar;
 use schemas::Money;
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Cursor, Read};
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -13,6 +14,12 @@ use super::{twitch, youtube};
 
 /// Entries are read in pieces of this size.
 const BUFFER_BYTES: usize = 256 * 1024;
+
+/// What a packed file begins with; `--compression Gzip` makes TwitchDownloader write such.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// What editors put before a text.
+const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
 
 /// Exports name an entry twice where two downloads of a chat meet: so many of the last ids are remembered.
 const REMEMBERED_IDS: usize = 20_000;
@@ -35,6 +42,8 @@ pub(super) struct Head {
     pub(super) host: Option<Host>,
     /// When it began, as the export writes it.
     pub(super) date: Option<String>,
+    /// Where it begins on the clock of its entries: not at zero where it is cut out of something longer.
+    pub(super) start_ms: i64,
     /// How long it was, as far as it says so.
     pub(super) length_ms: Option<i64>,
     /// Games or topics, in the order of the show.
@@ -57,12 +66,22 @@ pub(super) enum Entry {
     Unmapped(String),
 }
 
+impl Entry {
+    /// The same, told from a start that the export's clock shows as so much.
+    pub(super) fn since(self, start_ms: i64) -> Self {
+        match self {
+            Self::Said(said) => Self::Said(Said { at_ms: said.at_ms.saturating_sub(start_ms), ..said }),
+            Self::Unmapped(kind) => Self::Unmapped(kind),
+        }
+    }
+}
+
 /// What somebody wrote or paid.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Said {
     /// The platform's id of it.
     pub(super) id: String,
-    /// From the start of the show; never negative.
+    /// On the clock of the export, or from the start of the show; negative where people wait for it.
     pub(super) at_ms: i64,
     pub(super) author: Author,
     /// Emotes as their names. May be empty where something was paid.
@@ -95,9 +114,12 @@ impl Format {
     /// Looks at the beginning of a file. What people write cannot be taken for a member: its quotes are escaped.
     pub(super) fn of(path: &Path) -> anyhow::Result<Self> {
         let mut beginning = Vec::new();
-        open(path, None)?.take(64 * 1024).read_to_end(&mut beginning)?;
+        open(path, None)?
+            .take(64 * 1024)
+            .read_to_end(&mut beginning)
+            .with_context(|| format!("{} cannot be read", path.display()))?;
         let text = String::from_utf8_lossy(&beginning);
-        let text = text.trim_start_matches(['\u{feff}', ' ', '\n', '\r', '\t']);
+        let text = text.trim_ascii_start();
         match text {
             _ if text.contains("\"replayChatItemAction\":") => Ok(Self::YouTube),
             _ if text.starts_with('{')
@@ -132,12 +154,30 @@ pub(super) fn read(
     .with_context(|| format!("{} cannot be read", path.display()))
 }
 
-fn open(path: &Path, bar: Option<&ProgressBar>) -> anyhow::Result<Box<dyn Read + Send>> {
-    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    Ok(match bar {
+/// Bytes as they come.
+type Bytes = Box<dyn Read + Send>;
+
+/// A file's text from its beginning: unpacked as it is read, and without a byte order mark.
+fn open(path: &Path, bar: Option<&ProgressBar>) -> anyhow::Result<Bytes> {
+    let cannot_open = || format!("cannot open {}", path.display());
+    let file = File::open(path).with_context(cannot_open)?;
+    let file: Bytes = match bar {
         Some(bar) => Box::new(bar.wrap_read(file)),
         None => Box::new(file),
-    })
+    };
+    let (start, file) = ahead(file, GZIP.len()).with_context(cannot_open)?;
+    let is_packed = start == GZIP;
+    let file = Cursor::new(start).chain(file);
+    let text: Bytes = if is_packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    let (start, text) = ahead(text, BYTE_ORDER_MARK.len()).with_context(cannot_open)?;
+    Ok(if start == BYTE_ORDER_MARK { text } else { Box::new(Cursor::new(start).chain(text)) })
+}
+
+/// The first so many bytes, fewer of a shorter file, and what follows them.
+fn ahead(mut from: Bytes, bytes: usize) -> std::io::Result<(Vec<u8>, Bytes)> {
+    let mut start = Vec::with_capacity(bytes);
+    from.by_ref().take(bytes as u64).read_to_end(&mut start)?;
+    Ok((start, from))
 }
 
 /// The last ids that were seen.
@@ -179,3 +219,7 @@ pub(super) fn line(from: &mut impl BufRead, line: &mut Vec<u8>) -> anyhow::Resul
     }
     Ok((length > 0).then_some(length))
 }
+
+#[cfg(test)]
+#[path = "export_tests.rs"]
+mod tests;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::client::{Client, Reply};
+use super::client::{Answer, Client, Reply};
 use super::export::{Author, Entry, Said};
 use super::replies::Replies;
 use super::report::Report;
@@ -69,6 +69,11 @@ pub(super) struct Player<'a> {
     pub(super) speed: Option<f64>,
     /// When the show's time was zero.
     pub(super) begun: Instant,
+    /// So far the log had come at first: what is answered from there or before was done by an import that was stopped.
+    /// `None` as soon as there is no more of it.
+    pub(super) repeated_to: Option<u64>,
+    /// Whether something was done that no import did before.
+    pub(super) is_beyond: bool,
     pub(super) bar: ProgressBar,
     pub(super) report: Report,
     pub(super) host_token: String,
@@ -97,12 +102,16 @@ impl Player<'_> {
                 self.leave_until(said.at_ms).await?;
                 self.wait_until(said.at_ms).await?;
                 self.say(said).await?;
+                if self.is_beyond {
+                    self.take_over().await?;
+                }
             }
         }
+        self.take_over().await?;
         self.leave_until(self.survey.length_ms).await?;
         self.wait_until(self.survey.length_ms).await?;
         let path = format!("/streams/{}/end", self.show);
-        match self.client.post(&self.host_token, &path, "end", None).await? {
+        match self.client.post(&self.host_token, &path, Some("end"), None).await? {
             Reply::Done(ended) => ended.read(),
             Reply::Later { code, .. } | Reply::Refused { code, .. } => {
                 bail!("the show cannot be ended: {code}")
@@ -110,7 +119,21 @@ impl Player<'_> {
         }
     }
 
-    /// Waits until it is so late in the show, and gives signs of life meanwhile.
+    /// From here on everything is new. The pause since an earlier import may have ended the sessions of all whom it left in
+    /// the show, and their joins are answered without a new one: they join once more.
+    async fn take_over(&mut self) -> anyhow::Result<()> {
+        if self.repeated_to.take().is_none() {
+            return Ok(());
+        }
+        let present: Vec<String> = self.people.values().map(|person| person.token.clone()).collect();
+        for token in present {
+            self.join(&token, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until it is so late in the show, and gives signs of life meanwhile. Where it is late already, one of these is
+    /// given: so neither the show nor its audience waits for the other for ever.
     async fn wait_until(&mut self, at_ms: i64) -> anyhow::Result<()> {
         self.bar.set_message(clock(at_ms));
         let due = self
@@ -118,36 +141,40 @@ impl Player<'_> {
             .map(|speed| self.begun + Duration::from_secs_f64(at_ms.max(0) as f64 / 1_000.0 / speed));
         loop {
             let now = Instant::now();
-            let due = due.unwrap_or(now).max(now);
-            match self.beats.front() {
-                Some((beat, _)) if *beat <= due => {
-                    sleep_until(*beat).await;
-                    self.beat().await?;
-                }
-                Some(_) | None => {
-                    sleep_until(due).await;
-                    return Ok(());
-                }
+            let until = due.unwrap_or(now).max(now);
+            let Some((beat, _)) = self.beats.front().filter(|(beat, _)| *beat <= until) else {
+                sleep_until(until).await;
+                return Ok(());
+            };
+            sleep_until(*beat).await;
+            if self.beat().await? && until == now {
+                return Ok(());
             }
         }
     }
 
-    /// The sign of life that is due first, unless its person was heard of meanwhile or is gone.
-    async fn beat(&mut self) -> anyhow::Result<()> {
-        let Some((_, id)) = self.beats.pop_front() else { return Ok(()) };
-        let Some(person) = self.people.get_mut(&id) else { return Ok(()) };
+    /// The sign of life that is due first, unless its person was heard of meanwhile or is gone: then none is given.
+    async fn beat(&mut self) -> anyhow::Result<bool> {
+        let Some((_, id)) = self.beats.pop_front() else { return Ok(false) };
+        let Some(person) = self.people.get_mut(&id) else { return Ok(false) };
         let fresh = person.seen + self.beat_every;
         if fresh > Instant::now() {
             // the others in between are due no earlier
             self.beats.push_back((fresh.max(Instant::now() + Duration::from_millis(1)), id));
-            return Ok(());
+            return Ok(false);
         }
         person.seen = Instant::now();
+        let token = person.token.clone();
         let path = format!("/streams/{}/heartbeat", self.show);
-        // whoever is not there any more left late; a limit is met by the next beat
-        drop(self.client.beat(&person.token, &path).await?);
+        // a limit is met by the next beat
+        let reply = self.client.post(&token, &path, None, None).await?;
+        let is_lost = matches!(&reply, Reply::Refused { code, .. } if code == "session_unknown");
+        // while an earlier import is repeated, nobody is there yet
+        if is_lost && self.repeated_to.is_none() && self.join(&token, None).await? {
+            self.report.rejoined += 1;
+        }
         self.beats.push_back((Instant::now() + self.beat_every, id));
-        Ok(())
+        Ok(true)
     }
 
     async fn leave_until(&mut self, at_ms: i64) -> anyhow::Result<()> {
@@ -157,7 +184,7 @@ impl Player<'_> {
             let Some(person) = self.people.remove(&id) else { continue };
             let path = format!("/streams/{}/leave", self.show);
             // the sweeper may have been faster
-            drop(self.ask(&person.token, &path, &format!("leave/{id}"), None).await?);
+            drop(self.ask(&person.token, &path, None, None).await?);
         }
         Ok(())
     }
@@ -167,7 +194,7 @@ impl Player<'_> {
         &mut self,
         token: &str,
         path: &str,
-        what: &str,
+        what: Option<&str>,
         body: Option<&Value>,
     ) -> anyhow::Result<Reply> {
         loop {
@@ -178,9 +205,34 @@ impl Player<'_> {
         }
     }
 
+    /// Finds out where an earlier import was stopped: what it did stands where it was done.
+    fn compare(&mut self, answer: &Answer) {
+        self.is_beyond |= answer.position > self.repeated_to;
+    }
+
     async fn pause(&mut self, wait: Duration) {
         self.report.wait(wait);
         tokio::time::sleep(wait).await;
+    }
+
+    /// Somebody joins. Without a key they join only where they are not there: the product continues a session that is open.
+    async fn join(&mut self, token: &str, what: Option<&str>) -> anyhow::Result<bool> {
+        let path = format!("/streams/{}/join", self.show);
+        match self.ask(token, &path, what, None).await? {
+            Reply::Done(answer) => {
+                if what.is_some() {
+                    self.compare(&answer);
+                }
+                let joined: Joined = answer.read()?;
+                self.beat_every = Duration::from_secs(joined.heartbeat_seconds.max(1));
+                return Ok(true);
+            }
+            Reply::Later { code, .. } => self.report.refuse_unexpectedly("join", 429, &code, ""),
+            Reply::Refused { status, code, detail } => {
+                self.report.refuse_unexpectedly("join", status, &code, &detail);
+            }
+        }
+        Ok(false)
     }
 
     /// Somebody's token; they join where they are not there.
@@ -195,22 +247,13 @@ impl Player<'_> {
         let role = if author.is_moderator { Role::Moderator } else { Role::Viewer };
         let sub = format!("{}-{}", self.survey.format.platform(), author.id);
         let token = self.tokens.mint(&sub, &author.name, role)?;
-        let path = format!("/streams/{}/join", self.show);
-        match self.ask(&token, &path, &format!("join/{}", author.id), None).await? {
-            Reply::Done(joined) => {
-                self.report.people += 1;
-                let joined: Joined = joined.read()?;
-                self.beat_every = Duration::from_secs(joined.heartbeat_seconds.max(1));
-            }
-            Reply::Later { code, .. } => self.report.refuse_unexpectedly("join", 429, &code, ""),
-            Reply::Refused { status, code, detail } => {
-                self.report.refuse_unexpectedly("join", status, &code, &detail);
-            }
+        if self.join(&token, Some(&format!("join/{}", author.id))).await? {
+            self.report.people += 1;
         }
         let now = Instant::now();
         self.beats.push_back((now + self.beat_every, author.id.clone()));
         let last_ms = self.survey.last_ms.get(&author.id).copied().unwrap_or(0);
-        self.leaving.push(Reverse((last_ms + LINGER_MS, author.id.clone())));
+        self.leaving.push(Reverse((last_ms.saturating_add(LINGER_MS), author.id.clone())));
         let present = Present { token: token.clone(), seen: now, texts: VecDeque::new() };
         self.people.insert(author.id.clone(), present);
         Ok(token)
@@ -225,7 +268,8 @@ impl Player<'_> {
         match said.paid {
             Some(money) if money.currency() != self.currency => {
                 self.report.foreign.entry(money.currency().code()).or_default().add(money);
-                Ok(())
+                // the words were said all the same
+                if said.text.is_empty() { Ok(()) } else { self.post(&token, &said).await }
             }
             Some(money) => {
                 let body = json!({
@@ -247,8 +291,9 @@ impl Player<'_> {
         body: &Value,
     ) -> anyhow::Result<()> {
         let path = format!("/streams/{}/tip", self.show);
-        match self.ask(token, &path, &format!("tip/{}", said.id), Some(body)).await? {
+        match self.ask(token, &path, Some(&format!("tip/{}", said.id)), Some(body)).await? {
             Reply::Done(answer) => {
+                self.compare(&answer);
                 self.report.tips.add(money);
                 let tipped: Tipped = answer.read()?;
                 self.report.pending_tips += u64::from(tipped.status == "PENDING");
@@ -270,14 +315,19 @@ impl Player<'_> {
         let path = format!("/streams/{}/chat", self.show);
         let what = format!("message/{}", said.id);
         let mut reply_to = self.replies.meant_by(said);
-        let is_repeat = self.is_repeat(said);
+        // not left to the server: it would take it from an import that goes on later
+        if self.is_repeat(said) {
+            self.report.refuse("the same text of the same person within 30 seconds");
+            return Ok(());
+        }
         loop {
             let mut body = json!({ "message": said.text });
             if let Some(message) = &reply_to {
                 body["replyTo"] = json!(message);
             }
-            match self.ask(token, &path, &what, Some(&body)).await? {
+            match self.ask(token, &path, Some(&what), Some(&body)).await? {
                 Reply::Done(answer) => {
+                    self.compare(&answer);
                     let posted: Posted = answer.read()?;
                     self.replies.remember(said, &posted.message_id);
                     self.report.messages += 1;
@@ -285,10 +335,6 @@ impl Player<'_> {
                     return Ok(());
                 }
                 // `ask` leaves repeats to us: one that was none when it was written must only wait
-                Reply::Later { .. } if is_repeat => {
-                    self.report.refuse("the same text of the same person within 30 seconds");
-                    return Ok(());
-                }
                 Reply::Later { wait, .. } => self.pause(wait).await,
                 // too far back; or an earlier import sent it without, and this is a repeat of that
                 Reply::Refused { code, .. }
@@ -306,13 +352,15 @@ impl Player<'_> {
         }
     }
 
-    /// Whether the person wrote the same shortly before, when it really happened.
+    /// Whether the person wrote the same shortly before, when it really happened, as far as that was no repeat itself.
     fn is_repeat(&mut self, said: &Said) -> bool {
         let Some(person) = self.people.get_mut(&said.author.id) else { return false };
-        person.texts.retain(|(at_ms, _)| said.at_ms - at_ms <= REPEAT_MS);
+        person.texts.retain(|(at_ms, _)| said.at_ms.saturating_sub(*at_ms) <= REPEAT_MS);
         let hash = hash_of(&said.text);
         let is_repeat = person.texts.iter().any(|(_, known)| *known == hash);
-        person.texts.push_back((said.at_ms, hash));
+        if !is_repeat {
+            person.texts.push_back((said.at_ms, hash));
+        }
         is_repeat
     }
 }
@@ -331,3 +379,7 @@ fn clock(at_ms: i64) -> String {
     let seconds = at_ms.max(0) / 1_000;
     format!("{}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }
+
+#[cfg(test)]
+#[path = "player_tests.rs"]
+mod tests;

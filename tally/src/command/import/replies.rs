@@ -30,7 +30,7 @@ impl Replies {
         let ends = rest.char_indices().filter(|(_, c)| !c.is_alphanumeric() && *c != '_').map(|(at, _)| at);
         let ends: Vec<usize> = ends.take(4).chain([rest.len()]).collect();
         let posted = ends.iter().rev().find_map(|end| self.last.get(&name_of(&rest[..*end])))?;
-        (said.at_ms - posted.at_ms <= WITHIN_MS).then(|| posted.id.clone())
+        (said.at_ms.saturating_sub(posted.at_ms) <= WITHIN_MS).then(|| posted.id.clone())
     }
 
     /// A message that may be answered from now on.

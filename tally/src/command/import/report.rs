@@ -21,6 +21,8 @@ pub(super) struct Report {
     pub(super) cut: u64,
     /// Answers to messages that could not be answered any more: sent without.
     pub(super) lost_replies: u64,
+    /// Sessions that had ended while their people were there, and were begun again.
+    pub(super) rejoined: u64,
     /// How often a limit made the import wait, and for how long.
     pub(super) waits: u64,
     pub(super) waited: Duration,
@@ -59,13 +61,14 @@ impl Report {
             (self.pending_tips, "tips whose payment is still under way"),
             (self.cut, "texts cut at 500 characters"),
             (self.lost_replies, "answers to what could not be answered any more, sent without it"),
+            (self.rejoined, "sessions that had ended too early, begun again"),
         ];
         for (count, what) in more.into_iter().filter(|(count, _)| *count > 0) {
             println!("           {count:>9}  {what}");
         }
         for (code, sum) in &self.foreign {
             println!(
-                "not sent   {:>9}  payments of {} {code}: the show takes {currency}",
+                "not sent   {:>9}  payments of {} {code}: the show takes {currency}; their words are messages",
                 sum.count, sum.amount
             );
         }

@@ -12,7 +12,7 @@ use super::export::{self, Entry, Format, Head, Host, Said};
 pub(super) struct Survey {
     pub(super) format: Format,
     pub(super) head: Head,
-    /// When each person is heard of last, by the platform's id.
+    /// When each person is heard of last, from the start of the show, by the platform's id.
     pub(super) last_ms: HashMap<String, i64>,
     pub(super) messages: u64,
     pub(super) emotes: u64,
@@ -58,9 +58,17 @@ impl Survey {
             survey.take(entry);
             ControlFlow::Continue(())
         })?;
+        survey.count_from(head.start_ms);
         survey.length_ms = survey.length_ms.max(head.length_ms.unwrap_or(0));
         survey.head = head;
         Ok(survey)
+    }
+
+    /// Where the show begins may be told after everything that happened in it: all times are moved only then.
+    fn count_from(&mut self, start_ms: i64) {
+        let moved = |at_ms: i64| at_ms.saturating_sub(start_ms).max(0);
+        self.length_ms = moved(self.length_ms);
+        self.last_ms.values_mut().for_each(|last_ms| *last_ms = moved(*last_ms));
     }
 
     fn take(&mut self, entry: Entry) {
@@ -96,5 +104,45 @@ impl Survey {
     pub(super) fn host(&self) -> Host {
         let unknown = || Host { id: format!("host-of-{}", self.identity()), name: "Host".to_owned() };
         self.head.host.clone().unwrap_or_else(unknown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of a cut the comments count from the beginning of the whole, and where the cut begins may follow them.
+    #[test]
+    fn a_cut_begins_at_zero_whatever_comes_first_in_the_file() {
+        let comment = |id: &str, seconds: f64, person: u32| {
+            format!(
+                r#"{{"_id": "{id}", "content_offset_seconds": {seconds},
+                    "commenter": {{"display_name": "P{person}", "_id": "{person}"}}, "message": {{"body": "{id}"}}}}"#
+            )
+        };
+        let comments =
+            [comment("a", 7_199.5, 1), comment("b", 7_203.0, 2), comment("c", 7_250.0, 1)].join(",");
+        let video = r#""video": {"id": "9", "start": 7200, "end": 7260, "length": 90000}"#;
+        let streamer = r#""streamer": {"name": "H", "id": 5}"#;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for text in [
+            format!(r#"{{{streamer}, {video}, "comments": [{comments}]}}"#),
+            format!(r#"{{{streamer}, "comments": [{comments}], {video}}}"#),
+        ] {
+            std::fs::write(file.path(), &text).unwrap();
+            let survey = Survey::of(file.path(), &ProgressBar::hidden()).unwrap();
+            assert_eq!((survey.length_ms, survey.head.start_ms), (60_000, 7_200_000));
+            assert_eq!((survey.last_ms["1"], survey.last_ms["2"]), (50_000, 3_000));
+            assert_eq!(survey.identity(), "twitch/9/7200000", "another cut of the video is another show");
+            let mut played = Vec::new();
+            export::read(file.path(), survey.format, None, &mut |entry| {
+                if let Entry::Said(said) = entry.since(survey.head.start_ms) {
+                    played.push(said.at_ms);
+                }
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+            assert_eq!(played, [-500, 3_000, 50_000]);
+        }
     }
 }

@@ -9,6 +9,7 @@ use std::io::Read;
 use std::ops::ControlFlow;
 
 use super::export::{Author, Each, Entry, Head, Host, Said, cleaned};
+use super::notices;
 
 /// A bit is worth a cent to who gets it.
 const CENTS_A_BIT: i64 = 1;
@@ -28,6 +29,7 @@ struct Video {
     title: Option<String>,
     id: Option<Id>,
     created_at: Option<String>,
+    /// Where the cut begins, of a video or a clip; comments count from the beginning of the whole.
     #[serde(default)]
     start: f64,
     #[serde(default)]
@@ -163,7 +165,12 @@ impl<'de> Visitor<'de> for Root<'_, '_> {
 
 fn take_video(head: &mut Head, video: Video) {
     let seconds = if video.end > video.start { video.end - video.start } else { video.length };
-    head.id = video.id.and_then(Id::text);
+    head.start_ms = ms(video.start);
+    head.id = video.id.and_then(Id::text).map(|id| match head.start_ms {
+        0 => id,
+        // another cut of the same video is another show
+        start_ms => format!("{id}/{start_ms}"),
+    });
     head.title = video.title.filter(|title| !title.trim().is_empty());
     head.date = video.created_at;
     head.length_ms = (seconds > 0.0).then(|| ms(seconds));
@@ -227,23 +234,26 @@ fn entries(raw: &str, host: Option<&str>) -> Vec<Entry> {
         name: commenter.filter(|name| !name.trim().is_empty()).unwrap_or_else(|| id.clone()),
         id,
     };
-    let mut entries = Vec::new();
-    let notice = message.user_notice_params.and_then(|notice| notice.msg_id).filter(|kind| !kind.is_empty());
-    entries.extend(notice.map(|kind| Entry::Unmapped(format!("notice: {kind}"))));
     let (text, emotes) = text_of(message.body, message.fragments);
-    let paid = if message.bits_spent > 0 {
-        Money::from_minor(message.bits_spent.saturating_mul(CENTS_A_BIT), Currency::USD).ok()
-    } else {
-        None
+    let paid = match message.bits_spent {
+        bits if bits > 0 => Money::from_minor(bits.saturating_mul(CENTS_A_BIT), Currency::USD).ok(),
+        _ => None,
     };
-    match (text.is_empty(), paid, entries.is_empty()) {
-        (true, None, true) => entries.push(Entry::Unmapped("empty comment".to_owned())),
-        (true, None, false) => {}
+    let told = notices::of(&text, &author.name, &author.id).filter(|_| paid.is_none());
+    let named = message.user_notice_params.and_then(|notice| notice.msg_id).filter(|kind| !kind.is_empty());
+    let kind = named.or_else(|| told.map(|notice| notice.kind.to_owned()));
+    let words = told.map(|notice| notice.words.to_owned());
+    let text = words.unwrap_or(text);
+    let mut entries = Vec::new();
+    match (text.is_empty(), paid, &kind) {
+        (true, None, None) => entries.push(Entry::Unmapped("empty comment".to_owned())),
+        (true, None, Some(_)) => {}
         (false, _, _) | (true, Some(_), _) => {
             let at_ms = ms(comment.content_offset_seconds);
             entries.push(Entry::Said(Said { id: comment.id, at_ms, author, text, emotes, paid }));
         }
     }
+    entries.extend(kind.map(|kind| Entry::Unmapped(format!("notice: {kind}"))));
     entries
 }
 

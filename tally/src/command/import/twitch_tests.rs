@@ -28,6 +28,7 @@ fn the_show_is_told() {
             title: Some("Lighthouse speedruns, blind".to_owned()),
             host: Some(Host { id: "4100".to_owned(), name: "MoonHarbor".to_owned() }),
             date: Some("2025-05-04T18:00:00Z".to_owned()),
+            start_ms: 0,
             length_ms: Some(90_000),
             topics: vec!["Tidewater".to_owned(), "Just Talking".to_owned()],
         }
@@ -60,6 +61,36 @@ fn what_has_no_place_is_counted_by_kind() {
         ("notice: sub", 1),
     ];
     assert_eq!(unmapped, wanted.map(|(kind, count)| (kind.to_owned(), count)).into());
+}
+
+/// Today's files name no notice as such: `user_notice_params` is null in them.
+#[test]
+fn notices_are_known_by_their_text_and_only_the_own_words_are_said() {
+    let comment = |id: u32, name: &str, body: &str, bits: u32| {
+        format!(
+            r#"{{"_id": "n{id}", "content_offset_seconds": {id}, "commenter": {{"display_name": "{name}", "_id": "{id}"}},
+                "message": {{"body": "{body}", "bits_spent": {bits}, "user_notice_params": null,
+                    "fragments": [{{"text": "{body}", "emoticon": null}}]}}}}"#
+        )
+    };
+    let comments = [
+        comment(1, "Ann", "Ann subscribed at Tier 1. ", 0),
+        comment(2, "Ben", "Ben subscribed with Prime. They've subscribed for 14 months! hello again", 0),
+        comment(3, "Cai", "Cai gifted a Tier 1 sub to Ann! ", 0),
+        comment(4, "Dee", "12 raiders from Dee have joined! ", 0),
+        comment(5, "Eli", "Ann subscribed at Tier 1. ", 0),
+        comment(6, "Fay", "Fay subscribed at Tier 1. cheer100", 100),
+    ];
+    let (_, said, unmapped) = all(&format!(r#"{{"comments": [{}]}}"#, comments.join(",")));
+    let said: Vec<_> = said.iter().map(|said| (said.author.name.as_str(), said.text.as_str())).collect();
+    let wanted = [
+        ("Ben", "hello again"),
+        ("Eli", "Ann subscribed at Tier 1."),
+        ("Fay", "Fay subscribed at Tier 1. cheer100"),
+    ];
+    assert_eq!(said, wanted);
+    let wanted = ["notice: raid", "notice: resub", "notice: sub", "notice: subgift"];
+    assert_eq!(unmapped, wanted.map(|kind| (kind.to_owned(), 1)).into());
 }
 
 #[test]

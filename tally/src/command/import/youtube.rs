@@ -1,6 +1,7 @@
 //! yt-dlp's `live_chat.json`: a line for each action of the chat, as YouTube's own client gets it.
 
 use serde_json::Value;
+use std::collections::HashSet;
 use std::io::BufRead;
 use std::ops::ControlFlow;
 
@@ -10,14 +11,21 @@ use super::export::{Author, Each, Entry, Head, Host, Said, cleaned, line};
 /// What stands beside an action's or item's own member.
 const NOISE: &str = "clickTrackingParams";
 
+/// What stands in for a message that is held back.
+const PLACEHOLDER: &str = "liveChatPlaceholderItemRenderer";
+
+/// Placeholders that are remembered until what they stand for is shown: most never are.
+const HELD_MAX: usize = 20_000;
+
 pub(super) fn read(mut from: impl BufRead, each: &mut Each<'_>) -> anyhow::Result<Head> {
     let mut head = Head::default();
+    let mut held = Held::default();
     let mut bytes = Vec::new();
     while line(&mut from, &mut bytes)?.is_some() {
         if bytes.trim_ascii().is_empty() {
             continue;
         }
-        for entry in entries(&bytes) {
+        for entry in entries(&bytes, &mut held) {
             if let Entry::Said(said) = &entry
                 && said.author.is_host
                 && head.host.is_none()
@@ -29,23 +37,53 @@ pub(super) fn read(mut from: impl BufRead, each: &mut Each<'_>) -> anyhow::Resul
             }
         }
     }
+    for _ in held.0 {
+        if each(Entry::Unmapped(PLACEHOLDER.to_owned())) == ControlFlow::Break(()) {
+            break;
+        }
+    }
     Ok(head)
 }
 
+/// The ids of placeholders for which nothing was shown yet.
+#[derive(Default)]
+struct Held(HashSet<String>);
+
+impl Held {
+    /// Remembers a placeholder, unless there are too many.
+    fn hold(&mut self, id: &Value) -> bool {
+        let id = id.as_str().filter(|_| self.0.len() < HELD_MAX);
+        id.is_some_and(|id| self.0.insert(id.to_owned()))
+    }
+
+    /// Whether it was one; it is none any more.
+    fn release(&mut self, id: &Value) -> bool {
+        id.as_str().is_some_and(|id| self.0.remove(id))
+    }
+}
+
 /// What a line is to us. One that cannot be read must not spoil the rest: downloads are cut off.
-fn entries(line: &[u8]) -> Vec<Entry> {
+fn entries(line: &[u8], held: &mut Held) -> Vec<Entry> {
     let Ok(line) = serde_json::from_slice::<Value>(line) else {
         return vec![Entry::Unmapped("line that cannot be read".to_owned())];
     };
     let replay = &line["replayChatItemAction"];
     // recorded while live, the offset stands outside
     let at_ms = offset_ms(&replay["videoOffsetTimeMsec"]).or(offset_ms(&line["videoOffsetTimeMsec"]));
-    let at_ms = at_ms.unwrap_or(0).max(0);
+    let at_ms = at_ms.unwrap_or(0);
     let actions: &[Value] = match replay["actions"].as_array() {
         Some(actions) => actions,
         None => std::slice::from_ref(&line),
     };
-    actions.iter().flat_map(|action| of_action(action, at_ms)).collect()
+    actions.iter().flat_map(|action| of_action(action, at_ms, held)).collect()
+}
+
+/// Where an item stands on the show's clock. Before the show the text beside it counts down, whatever the offset says.
+fn shown_ms(item: &Value, offset_ms: i64) -> i64 {
+    let clock = item["timestampText"]["simpleText"].as_str().and_then(|text| text.strip_prefix('-'));
+    let add = |sum: i64, part: &str| sum.checked_mul(60)?.checked_add(i64::from(part.parse::<u16>().ok()?));
+    let seconds = clock.and_then(|clock| clock.split(':').try_fold(0, add));
+    seconds.map_or(offset_ms, |seconds| offset_ms.min(seconds.saturating_mul(-1_000)))
 }
 
 fn offset_ms(value: &Value) -> Option<i64> {
@@ -58,21 +96,25 @@ fn kind(object: &Value) -> Option<(&str, &Value)> {
     members.map(|(key, value)| (key.as_str(), value)).next()
 }
 
-fn of_action(action: &Value, at_ms: i64) -> Vec<Entry> {
+fn of_action(action: &Value, at_ms: i64, held: &mut Held) -> Vec<Entry> {
     let unmapped = |kind: &str| vec![Entry::Unmapped(kind.to_owned())];
     match kind(action) {
-        Some(("addChatItemAction", added)) => match kind(&added["item"]) {
-            Some((renderer, item)) => of_item(renderer, item, at_ms),
-            None => unmapped("item without a kind"),
-        },
+        Some(("addChatItemAction", added)) => of_item(&added["item"], at_ms, held),
+        // what was held back is let go; any other replacement is of something that was told before
+        Some(("replaceChatItemAction", replaced)) if held.release(&replaced["targetItemId"]) => {
+            of_item(&replaced["replacementItem"], at_ms, held)
+        }
         Some((kind, _)) => unmapped(kind),
         None => unmapped("action without a kind"),
     }
 }
 
-fn of_item(renderer: &str, item: &Value, at_ms: i64) -> Vec<Entry> {
+fn of_item(item: &Value, at_ms: i64, held: &mut Held) -> Vec<Entry> {
     let unmapped = |kind: &str| vec![Entry::Unmapped(kind.to_owned())];
+    let Some((renderer, item)) = kind(item) else { return unmapped("item without a kind") };
+    let at_ms = shown_ms(item, at_ms);
     match renderer {
+        PLACEHOLDER if held.hold(&item["id"]) => Vec::new(),
         "liveChatTextMessageRenderer" => said(item, at_ms, &item["message"]).into_iter().collect(),
         "liveChatPaidMessageRenderer" => paid(item, at_ms, &item["message"]),
         "liveChatPaidStickerRenderer" => {
@@ -110,12 +152,16 @@ fn paid(item: &Value, at_ms: i64, words: &Value) -> Vec<Entry> {
     };
     let (amount, _) = text_of(&item["purchaseAmountText"]);
     let (text, emotes) = text_of(words);
-    match amount::parse(&amount) {
-        Some(money) => {
-            vec![Entry::Said(Said { id: id.to_owned(), at_ms, author, text, emotes, paid: Some(money) })]
-        }
-        None => vec![Entry::Unmapped(format!("payment of an unknown amount: {amount}"))],
+    let paid = amount::parse(&amount);
+    let mut entries = Vec::new();
+    if paid.is_none() {
+        entries.push(Entry::Unmapped(format!("payment of an unknown amount: {amount}")));
     }
+    // the words are worth telling, whatever they were worth
+    if paid.is_some() || !text.is_empty() {
+        entries.push(Entry::Said(Said { id: id.to_owned(), at_ms, author, text, emotes, paid }));
+    }
+    entries
 }
 
 fn author(item: &Value) -> Option<Author> {
