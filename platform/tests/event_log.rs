@@ -3,6 +3,8 @@
 
 #[path = "event_log/conformance.rs"]
 mod conformance;
+#[path = "event_log/delay.rs"]
+mod delay;
 #[path = "event_log/endless.rs"]
 mod endless;
 #[path = "event_log/network.rs"]
@@ -18,7 +20,7 @@ use platform::event_log::memory::MemoryLog;
 use tempfile::TempDir;
 
 /// A node takes a moment to check its files.
-const READY: Duration = Duration::from_secs(10);
+const READY: Duration = Duration::from_secs(60);
 
 async fn node(directory: &TempDir) -> Node {
     let any_port = std::net::SocketAddr::from(([127, 0, 0, 1], 0));

@@ -18,12 +18,24 @@ use platform::vault::Vault;
 use projections::Projections;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
 use tower::ServiceExt;
 
+use crate::read_model::view;
 use crate::realtime::RealtimeSettings;
 use crate::realtime::commands::CommandClient;
 use crate::testkit::{Database, Happening, Show, edge_config, person, pseudonyms, token, vault};
 use crate::{Deps, QueryApi};
+
+/// How long a query waits for the views, as the API promises.
+const PROMISED_WAIT: Duration = Duration::from_secs(5);
+
+/// Views are made, and follow, well within this; within a query's own wait on a machine that is not busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The pause between two looks.
+const LOOK: Duration = Duration::from_millis(10);
 
 struct Service {
     log: MemoryLog,
@@ -50,6 +62,7 @@ impl Service {
     async fn with(figures: Figures) -> Self {
         let (log, vault, database) = (MemoryLog::new(1), vault(), Database::start().await);
         let projections = database.project(&log);
+        made(&projections).await;
         let api = QueryApi::start(Deps {
             log: Arc::new(log.clone()),
             pool: database.pool.clone(),
@@ -79,9 +92,27 @@ impl Service {
         self.log.events().last().map_or(0, |event| event.position.0)
     }
 
-    /// Asks as a person, for everything that is in the log.
+    /// Asks as a person, for everything that is in the log; again, where views were not that far when it was asked.
     async fn get(&self, sub: &str, path: &str) -> Answer {
-        self.ask(sub, &[Role::Viewer], path, &[("tally-min-position", &self.head().to_string())]).await
+        let (head, begun) = (self.head(), Instant::now());
+        loop {
+            let (were_there, asked) = (self.have_views_reached(head).await, Instant::now());
+            let min = head.to_string();
+            let answer = self.ask(sub, &[Role::Viewer], path, &[("tally-min-position", &min)]).await;
+            if were_there || answer.body["code"] != "position_not_reached" {
+                return answer;
+            }
+            assert!(asked.elapsed() >= PROMISED_WAIT, "refused before its time: {}", answer.body);
+            assert!(begun.elapsed() < PATIENCE, "the views do not follow: {}", answer.body);
+        }
+    }
+
+    async fn have_views_reached(&self, position: u64) -> bool {
+        let views = [view::STREAMS, view::VIEWERS, view::MESSAGES, view::TIPS];
+        let sql = "SELECT count(*) FROM read.positions WHERE view = ANY($1) AND position >= $2";
+        let there = sqlx::query_scalar(sql).bind(views).bind(i64::try_from(position).unwrap());
+        let there: i64 = there.fetch_one(&self.database.pool).await.unwrap();
+        there == 4
     }
 
     async fn ask(&self, sub: &str, roles: &[Role], path: &str, headers: &[(&str, &str)]) -> Answer {
@@ -95,6 +126,15 @@ impl Service {
 
     async fn live(&self) -> Show {
         Show::live(&self.log, &self.vault).await
+    }
+}
+
+/// Waits until the views are there to be read.
+async fn made(projections: &Projections) {
+    let (check, begun) = (projections.check(), Instant::now());
+    while let Err(trouble) = check() {
+        assert!(begun.elapsed() < PATIENCE, "{trouble}");
+        sleep(LOOK).await;
     }
 }
 

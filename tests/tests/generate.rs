@@ -20,14 +20,8 @@ fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// The answer once the read models have come so far: they begin with the server.
 async fn after(api: &Api, path: &str, written: &Answer) -> Value {
-    loop {
-        let answer = api.get_after(path, written).await.unwrap();
-        if answer.status != 503 {
-            return answer.expect(200).body;
-        }
-    }
+    api.get_reached(path, written).await.unwrap().expect(200).body
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,6 +35,7 @@ async fn a_generated_history_is_served_like_any_other() -> anyhow::Result<()> {
     assert!(String::from_utf8_lossy(&other.stderr).contains("--into-existing"), "{other:?}");
 
     let server = Server::start("up", &settings(data.path())).await?;
+    server.ready().await?;
     let beside = generate(data.path(), &[]);
     assert!(String::from_utf8_lossy(&beside.stderr).contains("stop it first"), "{beside:?}");
     let viewer = server.client("somebody", &[Role::Viewer]);

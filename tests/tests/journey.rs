@@ -26,6 +26,7 @@ fn create_body() -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_whole_show() -> anyhow::Result<()> {
     let server = Server::up().await?;
+    server.ready().await?;
     let creator = server.client("creator_1", &[Role::Creator]);
     let john_token = named_token("user_456", &[Role::Viewer], Some("john_doe"));
     let john = Api::new(&server.url, Some(john_token.clone()));
@@ -35,7 +36,7 @@ async fn a_whole_show() -> anyhow::Result<()> {
     let show = created.text_of("streamId");
     assert_eq!(created.header("location"), format!("/api/v1/streams/{show}"));
     assert_document(&created.body, "SCHEDULED");
-    let read = creator.get_after(&format!("/streams/{show}"), &created).await?.expect(200);
+    let read = creator.get_reached(&format!("/streams/{show}"), &created).await?.expect(200);
     assert_document(&read.body, "SCHEDULED");
     assert_eq!(read.header("etag"), created.header("etag"));
     for (field, value) in created.body.as_object().unwrap() {
@@ -149,7 +150,7 @@ async fn a_whole_show() -> anyhow::Result<()> {
         .problem(409, "wrong_status");
 
     // the read side agrees
-    let document = john.get_after(&format!("/streams/{show}"), &ended).await?.expect(200);
+    let document = john.get_reached(&format!("/streams/{show}"), &ended).await?.expect(200);
     assert_document(&document.body, "ENDED");
     let stats = &document.body["streamStats"];
     assert_eq!(stats["viewerCount"], 0);
@@ -157,18 +158,18 @@ async fn a_whole_show() -> anyhow::Result<()> {
     assert_eq!(stats["messagesCount"], 2);
     number(&stats["totalTips"], "15.00");
     assert_eq!(stats["duration"], ended.body["duration"]);
-    let chat = john.get_after(&format!("/streams/{show}/chat"), &ended).await?.expect(200);
+    let chat = john.get_reached(&format!("/streams/{show}/chat"), &ended).await?.expect(200);
     let said: Vec<_> =
         chat.body["items"].as_array().unwrap().iter().filter(|item| item["type"] == "MESSAGE").collect();
     assert_eq!(said.len(), 2);
     assert!(said.iter().all(|item| item["userId"] == "user_456" && item["streamId"] == show));
-    let tips = john.get_after(&format!("/streams/{show}/tips"), &ended).await?.expect(200);
+    let tips = john.get_reached(&format!("/streams/{show}/tips"), &ended).await?.expect(200);
     assert_eq!(tips.body["items"].as_array().unwrap().len(), 2);
-    let board = john.get_after(&format!("/streams/{show}/leaderboard"), &ended).await?.expect(200);
+    let board = john.get_reached(&format!("/streams/{show}/leaderboard"), &ended).await?.expect(200);
     assert_eq!(board.body["items"][0]["userId"], "user_456");
-    let viewers = creator.get_after(&format!("/streams/{show}/viewers"), &ended).await?.expect(200);
+    let viewers = creator.get_reached(&format!("/streams/{show}/viewers"), &ended).await?.expect(200);
     assert_eq!(viewers.body["items"].as_array().unwrap().len(), 2);
-    let list = john.get_after("/streams?status=ENDED", &ended).await?.expect(200);
+    let list = john.get_reached("/streams?status=ENDED", &ended).await?.expect(200);
     assert_eq!(list.body["items"][0]["streamId"], show);
 
     // a socket that lost everything since the start resumes without a gap

@@ -25,7 +25,7 @@ async fn a_show_goes_on_and_its_figures_follow() -> anyhow::Result<()> {
     creator.post(&format!("{show}/start"), Value::Null).await?.expect(200);
     viewer.post(&format!("{show}/join"), Value::Null).await?.expect(200);
     let said = viewer.post(&format!("{show}/chat"), json!({ "message": "Hello" })).await?.expect(201);
-    creator.get_after(&show, &said).await?.expect(200);
+    creator.get_reached(&show, &said).await?.expect(200);
     creator.get(&format!("{show}/analytics")).await?.problem(503, "warehouse_unavailable");
 
     for entry in fetched("").read_dir()? {

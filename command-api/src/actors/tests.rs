@@ -69,6 +69,17 @@ fn times_in_log(log: &MemoryLog, id: u128) -> usize {
     stored(log).iter().filter(|event| caused(event)).count()
 }
 
+/// What must happen happens well within this.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let begun = std::time::Instant::now();
+    while !holds().await {
+        assert!(begun.elapsed() < PATIENCE, "took too long: {what}");
+        soon().await;
+    }
+}
+
 async fn soon() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }

@@ -1,7 +1,7 @@
 //! Presence over a real database: one server, one story after the other.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::{Action, Rules};
 use embedded::postgres::{Postgres, PostgresConfig};
@@ -17,8 +17,17 @@ use crate::actors::{ActorSettings, Shows};
 use crate::test_kit::*;
 use platform::event_log::codec;
 
-/// Short enough for a test, long enough for a busy machine to give a sign of life within it.
-const GRACE: Duration = Duration::from_secs(2);
+/// Short enough for a test that waits for its end; nothing has to happen before that.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// After an outage signs of life have to come within this: long enough for a machine that is busy.
+const LONG_GRACE: Duration = Duration::from_secs(10);
+
+/// What must happen happens well within this.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The pause between two looks.
+const LOOK: Duration = Duration::from_millis(20);
 
 struct Node {
     log: MemoryLog,
@@ -28,7 +37,7 @@ struct Node {
 }
 
 impl Node {
-    fn presence(&self) -> Presence {
+    fn presence(&self, grace: Duration) -> Presence {
         Presence::start(PresenceDeps {
             pool: self.pool.clone(),
             log: Arc::new(self.log.clone()),
@@ -36,7 +45,7 @@ impl Node {
             clock: self.clock.clone(),
             settings: PresenceSettings {
                 flush_interval: Duration::from_millis(50),
-                grace: GRACE,
+                grace,
                 sweep_interval: Duration::from_millis(50),
             },
         })
@@ -53,12 +62,22 @@ impl Node {
     }
 
     async fn until_rows(&self, count: i64) {
-        let reached = async {
-            while self.rows().await != count {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
+        until("rows follow the log", async || self.rows().await == count).await;
+    }
+
+    /// Waits until a sign of life is in the database.
+    async fn until_seen(&self, session: SessionId, at: Timestamp) {
+        let sql = "SELECT count(*) FROM presence.sessions WHERE session_id = $1 AND last_seen = $2";
+        let count = async || -> i64 {
+            let found = sqlx::query_scalar(sql).bind(session.0).bind(at.to_chrono());
+            found.fetch_one(&self.pool).await.unwrap()
         };
-        tokio::time::timeout(Duration::from_secs(20), reached).await.expect("rows follow the log");
+        until("signs of life are written", async || count().await == 1).await;
+    }
+
+    /// The clock is not the machine's: what is late is so by what is told here, however slow the machine is.
+    fn pass(&self, time: Duration) {
+        self.clock.advance(i64::try_from(time.as_millis()).unwrap() + 1);
     }
 
     fn left(&self) -> Vec<ViewerLeft> {
@@ -71,18 +90,16 @@ impl Node {
         decoded.filter_map(|envelope| left(envelope.event)).collect()
     }
 
-    /// Beats for one session until another one is over.
-    async fn beat_until_left(&self, presence: &Presence, alive: SessionId, count: usize) -> Timestamp {
-        let mut last = self.clock.now();
-        for _ in 0..200 {
-            if self.left().len() == count {
-                return last;
-            }
-            last = self.clock.now();
-            presence.seen(show_id(), alive, last);
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        panic!("nobody was found to be gone");
+    async fn until_left(&self, count: usize) {
+        until("those who are gone are found out", async || self.left().len() == count).await;
+    }
+}
+
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds().await {
+        assert!(begun.elapsed() < PATIENCE, "took too long: {what}");
+        tokio::time::sleep(LOOK).await;
     }
 }
 
@@ -95,17 +112,21 @@ async fn those_who_are_gone_are_found_out_and_nobody_else() {
     let log = MemoryLog::new(1);
     let port: Arc<dyn EventLog> = Arc::new(log.clone());
     let shows = Shows::new(port, Rules::default(), ActorSettings::default());
-    let node = Node { log, pool, shows, clock: Clock::system() };
+    let node = Node { log, pool, shows, clock: Clock::manual(by(HOST, 0, Action::Start).at) };
     node.shows.dispatch(show_id(), by(HOST, 1, create(None)), |_| ()).await.unwrap();
     node.shows.dispatch(show_id(), by(HOST, 2, Action::Start), |_| ()).await.unwrap();
 
     // one is seen and one is not
-    let presence = node.presence();
+    let presence = node.presence(GRACE);
     let alive = node.join(9, 10).await;
     let gone = node.join(8, 11).await;
     let joined_at = node.clock.now();
     node.until_rows(2).await;
-    node.beat_until_left(&presence, alive, 1).await;
+    let seen_at = joined_at.plus_millis(1_000);
+    presence.seen(show_id(), alive, seen_at);
+    node.until_seen(alive, seen_at).await;
+    node.pass(GRACE);
+    node.until_left(1).await;
     let left = node.left().remove(0);
     assert_eq!((left.session_id, left.reason), (gone, LeaveReason::Unseen));
     assert!(left.left_at <= joined_at, "gone since the last sign of life, not since it was noticed");
@@ -115,26 +136,35 @@ async fn those_who_are_gone_are_found_out_and_nobody_else() {
     presence.shutdown().await;
     let silent = node.join(7, 12).await;
     sqlx::query("TRUNCATE presence.sessions, presence.progress").execute(&node.pool).await.unwrap();
-    let presence = node.presence();
+    node.pass(LONG_GRACE);
+    let presence = node.presence(LONG_GRACE);
     node.until_rows(2).await;
-    node.beat_until_left(&presence, alive, 2).await;
+    presence.seen(show_id(), alive, node.clock.now());
+    node.until_left(2).await;
     assert_eq!(node.left().pop().unwrap().session_id, silent);
+    node.until_rows(1).await;
 
     // an outage longer than the grace period ends nobody who comes back within it
     presence.shutdown().await;
-    tokio::time::sleep(GRACE + Duration::from_millis(200)).await;
-    let presence = node.presence();
+    let silent = node.join(6, 13).await;
+    node.pass(LONG_GRACE);
+    let presence = node.presence(LONG_GRACE);
+    // time enough for a sweep that does not wait
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(node.left().len(), 2, "one full grace period after an outage");
     presence.seen_person(show_id(), person(9), node.clock.now());
-    tokio::time::sleep(GRACE - Duration::from_millis(400)).await;
+    node.until_seen(alive, node.clock.now()).await;
     assert_eq!(node.left().len(), 2);
+    // whoever does not come back shows that the period is over
+    node.until_left(3).await;
+    assert_eq!(node.left().pop().unwrap().session_id, silent);
+    node.until_rows(1).await;
 
     // the end of the show ends every session without another word
     let end = domain::Command { at: node.clock.now(), ..by(HOST, 3, Action::End) };
     node.shows.dispatch(show_id(), end, |_| ()).await.unwrap();
     node.until_rows(0).await;
-    assert_eq!(node.left().len(), 2);
+    assert_eq!(node.left().len(), 3);
     presence.shutdown().await;
     node.shows.shutdown().await;
 }

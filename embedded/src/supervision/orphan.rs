@@ -2,7 +2,8 @@
 //! there belongs to nobody: it is stopped, and the server started anew under our eyes.
 
 use std::fs;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -28,18 +29,35 @@ impl Suspect<'_> {
     /// Whether the process is alive and the server of this directory.
     pub(crate) fn serves(self) -> bool {
         if Path::new("/proc/self/cwd").exists() {
-            // a server works in its directory; a dead or reused number does not
-            return fs::read_link(format!("/proc/{}/cwd", self.pid)).is_ok_and(|cwd| cwd == self.works_in);
+            let of_process = |what: &str| format!("/proc/{}/{what}", self.pid);
+            return self.is_told(fs::read_link(of_process("cwd")), || fs::read(of_process("cmdline")));
         }
         let output = Command::new("ps")
             .args(["-o", "args=", "-p", &self.pid.to_string()])
             .stdin(Stdio::null())
             .stderr(Stdio::null())
             .output();
-        output.is_ok_and(|output| {
-            let args = String::from_utf8_lossy(&output.stdout);
-            args.contains(self.word) && args.contains(&*self.works_in.to_string_lossy())
-        })
+        output.is_ok_and(|output| self.is_named_in(&output.stdout))
+    }
+
+    /// By where the process works: a server works in its directory, a dead or reused number does not. Root without the
+    /// right to trace, as in most containers, is not told that of the processes of others, but of all what they were
+    /// called with.
+    fn is_told(self, cwd: io::Result<PathBuf>, command_line: impl FnOnce() -> io::Result<Vec<u8>>) -> bool {
+        match cwd {
+            Ok(cwd) => cwd == self.works_in,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                command_line().is_ok_and(|line| self.is_named_in(&line))
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Whether a command line names both the server and its directory, as a whole or as the beginning of a path.
+    fn is_named_in(self, command_line: &[u8]) -> bool {
+        let (line, dir) = (String::from_utf8_lossy(command_line), self.works_in.to_string_lossy());
+        let ends = |rest: &str| rest.is_empty() || rest.starts_with(['\0', '/', ' ', '\n']);
+        line.contains(self.word) && line.match_indices(&*dir).any(|(at, dir)| ends(&line[at + dir.len()..]))
     }
 
     /// Stops it if it is what we suspect. Blocks.
@@ -64,5 +82,44 @@ impl Suspect<'_> {
             }
         }
         Err(ServerError::WillNotStop { server, pid: self.pid })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_told(cwd: Result<&str, io::ErrorKind>, command_line: &str) -> bool {
+        let cwd = cwd.map(PathBuf::from).map_err(io::Error::from);
+        let suspect = Suspect { pid: 1, works_in: Path::new("/data/cluster"), word: "postgres" };
+        suspect.is_told(cwd, || Ok(command_line.into()))
+    }
+
+    #[test]
+    fn a_server_works_in_its_directory() {
+        assert!(is_told(Ok("/data/cluster"), ""));
+        assert!(!is_told(Ok("/data/cluster2"), "postgres\0-D\0/data/cluster\0"));
+        assert!(!is_told(Err(io::ErrorKind::NotFound), "postgres\0-D\0/data/cluster\0"));
+    }
+
+    #[test]
+    fn where_that_is_hidden_its_command_line_tells() {
+        let is_told = |command_line| is_told(Err(io::ErrorKind::PermissionDenied), command_line);
+        for ours in [
+            "/usr/bin/postgres\0-D\0/data/cluster\0-c\0port=1\0",
+            "/usr/bin/postgres\0/data/cluster",
+            "/usr/bin/postgres\0--dir=/data/cluster/unpacked\0",
+            "/usr/bin/postgres -D /data/cluster -c port=1\n",
+        ] {
+            assert!(is_told(ours), "{ours:?}");
+        }
+        for of_another in [
+            "",
+            "/usr/bin/postgres\0-D\0/data/cluster2\0",
+            "/usr/bin/postgres\0-D\0/data\0",
+            "/usr/bin/less\0/data/cluster/server.log\0",
+        ] {
+            assert!(!is_told(of_another), "{of_another:?}");
+        }
     }
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 pub(crate) struct TestNode {
     pub(crate) directory: TempDir,
     node: Option<Node>,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl TestNode {

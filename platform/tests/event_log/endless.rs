@@ -10,6 +10,9 @@ use crate::conformance::append;
 use crate::relay::Relay;
 use crate::{connect, node};
 
+/// Six hundred appends, one after the other, take no longer on a slow disk either.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// Connections are cut at random moments while events are appended and read: every event comes, once, in order.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_or_doubled_when_connections_break() {
@@ -38,7 +41,7 @@ async fn nothing_is_lost_or_doubled_when_connections_break() {
         ids
     };
     let both = async { tokio::join!(writing, reading).1 };
-    let ids = tokio::time::timeout(Duration::from_secs(60), both).await.expect("all events in time");
+    let ids = tokio::time::timeout(PATIENCE, both).await.expect("all events in time");
     assert_eq!(ids, (0..600).collect::<Vec<_>>());
     node.shutdown().await.unwrap();
 }

@@ -9,11 +9,13 @@ use schemas::ShowId;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
+use super::node::NARROW_BYTES;
+
 /// A frame that does not come within this time does not come.
-const FRAME_WAIT: Duration = Duration::from_secs(5);
+const FRAME_WAIT: Duration = Duration::from_secs(30);
 
 pub(crate) struct Client {
     socket: FragmentCollector<TokioIo<Upgraded>>,
@@ -35,6 +37,16 @@ impl Client {
         headers: &[(&str, &str)],
     ) -> Result<(Self, hyper::HeaderMap), u16> {
         let stream = TcpStream::connect(address).await.unwrap();
+        Self::over(stream, path, headers, true).await
+    }
+
+    async fn over(
+        stream: TcpStream,
+        path: &str,
+        headers: &[(&str, &str)],
+        answers_pings: bool,
+    ) -> Result<(Self, hyper::HeaderMap), u16> {
+        let address = stream.peer_addr().unwrap();
         let mut request = hyper::Request::get(format!("http://{address}{path}"))
             .header("Host", address.to_string())
             .header("Upgrade", "websocket")
@@ -48,6 +60,7 @@ impl Client {
         match handshake::client(&TokioExecutor::new(), request, stream).await {
             Ok((mut socket, response)) => {
                 socket.set_auto_close(false);
+                socket.set_auto_pong(answers_pings);
                 socket.set_max_message_size(1 << 20);
                 Ok((Self { socket: FragmentCollector::new(socket) }, response.headers().clone()))
             }
@@ -65,6 +78,20 @@ impl Client {
 
     pub(crate) async fn watch(address: SocketAddr, show: ShowId) -> Self {
         Self::connect(address, &format!("/stream/{show}/chat"), &[]).await.unwrap().0
+    }
+
+    /// One that reads, and never answers a ping.
+    pub(crate) async fn watch_silently(address: SocketAddr, show: ShowId) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        Self::over(stream, &format!("/stream/{show}/chat"), &[], false).await.unwrap().0
+    }
+
+    /// One whose kernel holds little that is not read.
+    pub(crate) async fn watch_narrowly(address: SocketAddr, show: ShowId) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(NARROW_BYTES).unwrap();
+        let stream = socket.connect(address).await.unwrap();
+        Self::over(stream, &format!("/stream/{show}/chat"), &[], true).await.unwrap().0
     }
 
     pub(crate) async fn send(&mut self, frame: Value) {
@@ -124,14 +151,9 @@ impl Client {
         }
     }
 
-    /// Whether nothing is said for a while.
+    /// Whether nothing is said for a while, pings aside.
     pub(crate) async fn is_quiet(&mut self, during: Duration) -> bool {
-        timeout(during, self.socket.read_frame()).await.is_err()
-    }
-
-    /// Reads, and so answers pings, for a while; whether the socket is still open then.
-    pub(crate) async fn stays_open(&mut self, during: Duration) -> bool {
-        let closed = async { while !matches!(self.hear().await, Heard::Closed(..)) {} };
-        timeout(during, closed).await.is_err()
+        let said = async { while self.hear().await == Heard::Ping {} };
+        timeout(during, said).await.is_err()
     }
 }

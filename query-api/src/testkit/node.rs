@@ -25,7 +25,7 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::shows::{Happening, Show};
 use crate::realtime::commands::CommandClient;
@@ -128,6 +128,9 @@ impl Entries for Entered {
     }
 }
 
+/// What the kernel is asked to hold at each end of a narrow connection. It takes some times that.
+pub(super) const NARROW_BYTES: u32 = 128 * 1024;
+
 /// A running node.
 pub(crate) struct Node {
     pub(crate) log: MemoryLog,
@@ -147,6 +150,19 @@ impl Node {
     }
 
     pub(crate) async fn with(log: MemoryLog, settings: RealtimeSettings) -> Self {
+        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), log, settings)
+    }
+
+    /// One whose kernel holds little that a client does not read.
+    pub(crate) fn narrow(settings: RealtimeSettings) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        // accepted connections have it too
+        socket.set_send_buffer_size(NARROW_BYTES).unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        Self::on(socket.listen(100).unwrap(), MemoryLog::new(1), settings)
+    }
+
+    fn on(listener: TcpListener, log: MemoryLog, settings: RealtimeSettings) -> Self {
         let (keys, commands, entered) = (MemoryKeys::default(), CommandLog::default(), Entered::default());
         let vault = vault_over(&keys);
         let config = edge_config();
@@ -163,7 +179,6 @@ impl Node {
         };
         let realtime = Realtime::start(deps, &health);
         let app = edge(realtime.sockets(), config);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = Shutdown::new();
         let serving = shutdown.clone();

@@ -99,8 +99,8 @@ async fn with_snapshots() -> MemoryLog {
     for id in 10..48 {
         let action = if id % 3 == 0 { join() } else { post(id) };
         run(&node, by(id, id, action)).await.unwrap();
-        // snapshots are written beside the commands: give them time
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        // snapshots are written beside the commands: one that is due comes before the next of these
+        until("a snapshot is written", async || snapshots(&log).len() == stored(&log).len() / 10).await;
     }
     node.shutdown().await;
     log

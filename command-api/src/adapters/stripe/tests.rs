@@ -13,11 +13,17 @@ use schemas::{Money, PaymentId, PersonId, ShowId, Timestamp, TipId};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// A caller gives up after so many retryable outcomes; with the rates below that is out of reach.
 const TRIES_MAX: usize = 50;
+
+/// Long enough for a machine that is busy to see that a payment waits.
+const PROCESSING: Duration = Duration::from_secs(4);
+
+/// A bank has decided well within this.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn config(url: String, secret_key: SecretString) -> StripeConfig {
     StripeConfig {
@@ -40,7 +46,7 @@ async fn started(config: SandboxConfig) -> (Sandbox, Stripe) {
 }
 
 fn quick() -> SandboxConfig {
-    SandboxConfig { processing: Duration::from_millis(200), action: None, ..SandboxConfig::default() }
+    SandboxConfig { processing: PROCESSING, action: None, ..SandboxConfig::default() }
 }
 
 async fn pay_in(stripe: &Stripe, key: &str, amount: i64, currency: &str) -> Result<Intent, PaymentError> {
@@ -117,6 +123,7 @@ async fn refusals_are_final_and_named() {
 #[tokio::test]
 async fn slow_banks_agree_or_refuse_later() {
     let (_sandbox, stripe) = started(quick()).await;
+    let mut waiting = Vec::new();
     for (amount, later, failure) in [
         (magic::PROCESSING_THEN_SUCCEEDED, Progress::Captured, None),
         (magic::PROCESSING_THEN_FAILED, Progress::Declined, Some("card_declined")),
@@ -125,9 +132,24 @@ async fn slow_banks_agree_or_refuse_later() {
         assert_eq!(intent.progress(), Progress::Pending);
         // too late to cancel, not ended either
         assert_eq!(stripe.cancel(&intent.provider_ref).await.unwrap().status, IntentStatus::Processing);
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let ended = stripe.get(&intent.provider_ref).await.unwrap();
-        assert_eq!((ended.progress(), ended.failure.as_deref()), (later, failure), "{amount}");
+        waiting.push((intent.provider_ref, later, failure));
+    }
+    for (reference, later, failure) in waiting {
+        let ended = ended(&stripe, &reference).await;
+        assert_eq!((ended.progress(), ended.failure.as_deref()), (later, failure), "{reference}");
+    }
+}
+
+/// The intent once it waits no longer.
+async fn ended(stripe: &Stripe, reference: &str) -> Intent {
+    let begun = Instant::now();
+    loop {
+        let intent = stripe.get(reference).await.unwrap();
+        if intent.progress() != Progress::Pending {
+            return intent;
+        }
+        assert!(begun.elapsed() < PATIENCE, "the bank does not decide");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

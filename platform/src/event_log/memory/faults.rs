@@ -6,6 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use schemas::EventId;
 use tokio::sync::watch;
 
 use super::InjectedFault;
@@ -51,6 +52,7 @@ struct Script {
     reads_to_fail: u32,
     reads_planned: BTreeSet<u64>,
     hidden_events: u32,
+    hidden: BTreeSet<EventId>,
     chaos_percent: u32,
     chance: StdRng,
 }
@@ -76,6 +78,7 @@ impl Faults {
             reads_to_fail: 0,
             reads_planned: BTreeSet::new(),
             hidden_events: 0,
+            hidden: BTreeSet::new(),
             chaos_percent: 0,
             // not the sequence that positions come from: faults must not move them
             chance: StdRng::seed_from_u64(!seed),
@@ -133,6 +136,18 @@ impl Faults {
         self.script.lock().hidden_events = count;
     }
 
+    /// The same for one event, in every subscription.
+    pub fn hide(&self, id: EventId) {
+        self.script.lock().hidden.insert(id);
+    }
+
+    /// Hides nothing any more.
+    pub fn hide_nothing(&self) {
+        let mut script = self.script.lock();
+        script.hidden_events = 0;
+        script.hidden.clear();
+    }
+
     pub(super) async fn until_released(&self) {
         let mut held = self.held.subscribe();
         // the sender is ours: the wait ends in no other way
@@ -165,8 +180,9 @@ impl Faults {
         Ok(())
     }
 
-    pub(super) fn take_hidden(&self) -> bool {
-        take_one(&mut self.script.lock().hidden_events)
+    pub(super) fn take_hidden(&self, id: EventId) -> bool {
+        let mut script = self.script.lock();
+        script.hidden.contains(&id) || take_one(&mut script.hidden_events)
     }
 }
 

@@ -82,7 +82,7 @@ impl Tail {
             self.next += 1;
             if !self.wanted.iter().any(|prefix| event.stream.starts_with(prefix)) {
                 unwanted = Some(event.position);
-            } else if !self.shared.faults.take_hidden() {
+            } else if !self.shared.faults.take_hidden(event.id) {
                 unwanted = None;
                 self.ready.push_back(LogItem::Event(event.clone()));
             }

@@ -101,6 +101,20 @@ async fn a_disconnected_subscription_ends_with_an_error() {
     assert!(log.subscribe(None, SHOWS).await.is_ok());
 }
 
+#[tokio::test]
+async fn one_event_is_hidden_from_every_subscription_until_nothing_is() {
+    let log = MemoryLog::new(1);
+    log.faults().hide(event(1).id);
+    let (first, second) = (append(&log, "show-a", 1).await, append(&log, "show-a", 2).await);
+    for (is_hidden, position) in [(true, second.position), (true, second.position), (false, first.position)] {
+        if !is_hidden {
+            log.faults().hide_nothing();
+        }
+        let item = log.subscribe(None, SHOWS).await.unwrap().next().await.unwrap().unwrap();
+        assert!(matches!(item, LogItem::Event(event) if event.position == position));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stalled_subscription_is_silent_and_a_hidden_event_is_left_out() {
     let log = MemoryLog::new(1);

@@ -5,6 +5,7 @@ use axum::routing::{get, post};
 use http_body_util::BodyExt;
 use secrecy::SecretString;
 use serde_json::Value;
+use std::time::Instant;
 
 use crate::http::auth::{
     Authenticated, DevToken, MaybeAuthenticated, Role, VerifierSettings, mint_dev_token, system_now,
@@ -223,19 +224,24 @@ async fn callers_are_known_by_their_tokens() {
 async fn a_person_who_is_too_fast_is_told_when_to_come_back() {
     let app = app();
     let bob = good("bob");
-    let mut refused = 0;
-    for _ in 0..6 {
+    let (mut allowed, began) = (0_u32, Instant::now());
+    let refused = loop {
         let answer = ask(&app, "GET", "/me", &[("authorization", &bob)], "").await;
         if answer.status == 429 {
-            assert_eq!(answer.problem().1, "rate_limited");
-            assert_eq!(answer.headers["retry-after"], "1");
-            assert_eq!(answer.json()["retryAfter"], 1);
-            assert_eq!(answer.json()["limit"], 3);
-            assert!(answer.headers["ratelimit"].to_str().expect("text").starts_with("\"person\";r=0;t=1"));
-            refused += 1;
+            break answer;
         }
-    }
-    assert!(refused >= 2, "{refused}");
+        assert_eq!(answer.status, 200);
+        allowed += 1;
+        // while a slow machine answers there is room for further ones
+        let most = 3.0 + 3.0 * began.elapsed().as_secs_f64();
+        assert!(f64::from(allowed) <= most, "{allowed} of {most}");
+    };
+    assert!(allowed >= 3, "{allowed}");
+    assert_eq!(refused.problem().1, "rate_limited");
+    assert_eq!(refused.headers["retry-after"], "1");
+    assert_eq!(refused.json()["retryAfter"], 1);
+    assert_eq!(refused.json()["limit"], 3);
+    assert!(refused.headers["ratelimit"].to_str().expect("text").starts_with("\"person\";r=0;t=1"));
 }
 
 #[tokio::test]

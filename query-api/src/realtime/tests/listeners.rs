@@ -9,6 +9,12 @@ use tokio::time::timeout;
 
 use crate::testkit::{Happening, Node, Show, token};
 
+/// What is due is said well within this.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A token that ends within the test: a busy machine needs some of it to come in.
+const SHORT_LIFE_SECONDS: u32 = 8;
+
 /// An event as a browser sees it.
 #[derive(Debug)]
 struct Said {
@@ -55,7 +61,7 @@ impl Listener {
                     data,
                 });
             }
-            let more = timeout(Duration::from_secs(5), self.bytes.next()).await.expect("nothing was said")?;
+            let more = timeout(PATIENCE, self.bytes.next()).await.expect("nothing was said")?;
             self.unread.push_str(std::str::from_utf8(&more.ok()?).unwrap());
         }
     }
@@ -107,7 +113,7 @@ async fn a_listener_is_refused_as_a_socket_is_and_ends_with_its_token() {
     assert_eq!(Listener::open(&node, &show, &[]).await.err(), Some(401));
     let stranger = format!("Bearer {}", token("ben", &[Role::Viewer], 60));
     assert_eq!(Listener::open(&node, &show, &[("authorization", &stranger)]).await.err(), Some(403));
-    let host = format!("Bearer {}", token("host", &[Role::Creator], 2));
+    let host = format!("Bearer {}", token("host", &[Role::Creator], SHORT_LIFE_SECONDS));
     let mut listener = Listener::open(&node, &show, &[("authorization", &host)]).await.unwrap();
     assert_eq!(listener.next().await.unwrap().event, "SNAPSHOT");
     assert!(listener.next().await.is_none(), "the stream ends with the token");

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use rand::Rng;
 use rand::rngs::StdRng;
-use rustix::fs::{SeekFrom, seek};
+use rustix::fs::{SeekFrom, seek, statvfs};
 use rustix::io::Errno;
 use tempfile::TempDir;
 
@@ -28,6 +28,8 @@ const BLIND: &str = "checksums-see-nothing";
 const FLIPS: u32 = 60;
 /// Where Linux has a file system in memory.
 const MEMORY: &str = "/dev/shm";
+/// What has to be free there: what the log keeps free, and room for three copies of it with their spare segments. Containers have 64 MiB.
+const MEMORY_BYTES_MIN: u64 = 1024 * 1024 * 1024;
 /// Starts in a row that may be aborted, before the log takes that for a wrong index and makes it again.
 const ABORTED_MAX: u32 = 3;
 /// How often an open log may disturb who looks at its files, and the pause after that: a merge is over by then.
@@ -80,9 +82,13 @@ fn play(round: &Round) -> anyhow::Result<Counts> {
     Ok(counts)
 }
 
-/// A directory in memory where there is one: what flushes promise is the matter of other tests, and here they would take
+/// A directory in memory where there is room for one: what flushes promise is the matter of other tests, and here they would take
 /// most of the time.
 fn scratch() -> std::io::Result<TempDir> {
+    let free = statvfs(MEMORY).map_or(0, |memory| memory.f_bavail.saturating_mul(memory.f_frsize));
+    if free < MEMORY_BYTES_MIN {
+        return tempfile::tempdir();
+    }
     tempfile::tempdir_in(MEMORY).or_else(|_| tempfile::tempdir())
 }
 

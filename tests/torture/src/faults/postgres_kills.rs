@@ -56,9 +56,9 @@ impl FaultTest for PostgresKills {
                 models.all_reached().await?;
             }
             let before = positions(&models).await?;
-            let restarting = kill(&models)?;
+            let killed = kill(&models)?;
             projector.freeze()?;
-            restarting.await?;
+            restarted(&models, killed).await?;
             let after = once_back(&models).await?;
             rolled_back += before.iter().zip(&after).filter(|(before, after)| after < before).count() as u64;
             if round.is_control(ELSEWHERE) {
@@ -96,17 +96,24 @@ async fn positions(models: &ReadModels) -> Result<Positions, sqlx::Error> {
     Ok(positions)
 }
 
-/// Kills the server that we started, without warning; what is returned waits for its supervisor to bring it back.
-fn kill(models: &ReadModels) -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
-    let mut state = models.postgres.state();
-    let text = std::fs::read_to_string(models.directory.path().join("cluster/postmaster.pid"))?;
-    let pid: i32 = text.lines().next().context("an empty pid file")?.parse()?;
-    kill_process(Pid::from_raw(pid).context("no process")?, Signal::KILL)?;
-    Ok(async move {
-        state.wait_for(|state| matches!(state, PostgresState::Restarting { .. })).await?;
-        state.wait_for(|state| *state == PostgresState::Running).await?;
-        Ok(())
-    })
+/// Kills the server that we started, without warning, and tells which process that was.
+fn kill(models: &ReadModels) -> anyhow::Result<Pid> {
+    let pid = postmaster(models).context("no server")?;
+    kill_process(pid, Signal::KILL)?;
+    Ok(pid)
+}
+
+/// Waits for its supervisor to bring it back: for another process, since a state that passes is not always seen.
+async fn restarted(models: &ReadModels, killed: Pid) -> anyhow::Result<()> {
+    let is_another = || postmaster(models).is_some_and(|pid| pid != killed);
+    let is_back = async || *models.postgres.state().borrow() == PostgresState::Running && is_another();
+    Ok(models.until("the supervisor brings the database back", is_back).await?)
+}
+
+/// The server's process, once its own file says so.
+fn postmaster(models: &ReadModels) -> Option<Pid> {
+    let text = std::fs::read_to_string(models.directory.path().join("cluster/postmaster.pid")).ok()?;
+    Pid::from_raw(text.lines().next()?.parse().ok()?)
 }
 
 /// The positions that survived. The pool may still hold connections to the dead server.
