@@ -18,7 +18,7 @@ const MORE_PERCENT: u128 = 101;
 
 impl History {
     /// Plans a history of at least as many events as the options say, by asking [`History::plan`] for as many more as it takes. `None`: the creators cannot
-    /// have as many in these months. Plays the whole history once, which takes some seconds for a million events.
+    /// have as many in these months. Plays the whole history once: some seconds for a million events.
     #[must_use]
     pub fn plan_at_least(options: Options) -> Option<Arc<Self>> {
         let (wanted, mut asked) = (options.events, options.events);

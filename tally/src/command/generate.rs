@@ -39,7 +39,7 @@ pub(crate) struct Generate {
     /// Another seed, another history, with other persons.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// At least so many events, and hardly more.
+    /// At least so many events, and some percent more.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(100..=1_000_000_000))]
     events: u64,
     /// Over so many months.
