@@ -13,8 +13,8 @@ use schemas::{
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// A Saturday, 2025-05-31T18:20:00Z: some minutes before an hour of India begins, and June there.
-pub const BEGIN_MS: i64 = 1_748_715_600_000;
+/// A Saturday, 2025-05-31T17:25:00Z: some minutes before an hour of India begins, and, short of the frame's second time, an hour before June does there.
+pub const BEGIN_MS: i64 = 1_748_712_300_000;
 pub const PERSONS: u8 = 14;
 pub const CREATORS: u8 = 2;
 
